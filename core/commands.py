@@ -1,0 +1,118 @@
+"""The one table of bot commands. Every channel registers from it; the responder runs them.
+
+A command never reaches a model. What it changes is part of the commit of its reply (Effect).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from core.dialogue import Turn
+from core.events import MessageEvent
+from core.settings import Mood as MoodSettings
+from core.tone import mood, recent_valences
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a command answers and changes: ``erase`` drops the whole history, ``afresh`` hides it from replies."""
+
+    text: str
+    erase: bool = False
+    afresh: bool = False
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a command may look at."""
+
+    bot_name: str
+    event: MessageEvent
+    history: Sequence[Turn]
+    mood: MoodSettings
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command; ``private`` ones answer in direct conversations only, as they show what was said there."""
+
+    name: str
+    summary: str
+    run: Callable[[Situation], Effect]
+    private: bool = False
+
+
+def parse(text: str) -> Command | None:
+    """Return the command that this text calls, or None. Further words after the command are ignored."""
+    words = text.split(maxsplit=1)
+    if not words or not words[0].startswith("/"):
+        return None
+    return TABLE.get(words[0][1:].lower())
+
+
+def run(command: Command, situation: Situation) -> Effect:
+    """Run a command, unless the place is too public for it."""
+    if command.private and not situation.event.address.direct:
+        return Effect(f"/{command.name} shows what you told me, so I only answer it in a direct message.")
+    return command.run(situation)
+
+
+def _help(situation: Situation) -> Effect:
+    lines = [f"I'm {situation.bot_name}. Just write to me as you would to a person. I also know these commands:"]
+    lines += [f"- `/{command.name}` {command.summary}" for command in TABLE.values()]
+    return Effect("\n".join(lines))
+
+
+def _new(_: Situation) -> Effect:
+    return Effect("A fresh start. What would you like to talk about?", afresh=True)
+
+
+def _forget(situation: Situation) -> Effect:
+    count = sum(turn.role != "break" for turn in situation.history)
+    if not count:
+        return Effect("There was nothing to forget: I keep nothing about you.", erase=True)
+    noun = "message" if count == 1 else "messages"
+    return Effect(
+        f"Done. I erased our whole conversation ({count} {noun}, with the moods I read from them). "
+        "Nothing about you is kept here any more. What the chat network itself keeps is not mine to erase.",
+        erase=True,
+    )
+
+
+def _export(situation: Situation) -> Effect:
+    said = [turn for turn in situation.history if turn.role != "break"]
+    if not said:
+        return Effect("I keep nothing about you.")
+    who = {"user": "you", "assistant": situation.bot_name}
+    lines = [f"Everything I keep about you ({len(said)} messages):"]
+    for turn in said:
+        felt = f" ({turn.sentiment.label})" if turn.sentiment else ""
+        lines.append(f"- {turn.at:%Y-%m-%d %H:%M} **{who[turn.role]}**{felt}: {turn.text}")
+    return Effect("\n".join(lines))
+
+
+def _mood(situation: Situation) -> Effect:
+    valences = recent_valences(situation.history, situation.mood)
+    if not valences:
+        return Effect("I have not read a mood yet. Tell me how you are.")
+    felt = mood(valences, situation.mood)
+    word = "good" if felt.level >= situation.mood.high else "low" if felt.level <= situation.mood.low else "even"
+    change = felt.latest - felt.before
+    trend = "" if len(valences) < 2 or abs(change) < 0.3 else ", going up" if change > 0 else ", going down"
+    return Effect(f"Your mood as I read it from your last {len(valences)} messages: {word}{trend}.")
+
+
+def _stop(_: Situation) -> Effect:
+    return Effect("Okay, I stopped.")
+
+
+TABLE = {
+    command.name: command
+    for command in (
+        Command("help", "shows this list", _help),
+        Command("new", "starts afresh; nothing is erased", _new),
+        Command("mood", "says how I think you feel", _mood, private=True),
+        Command("export", "hands over everything I keep about you", _export, private=True),
+        Command("forget", "erases everything I keep about you", _forget),
+        Command("stop", "ends a reply that I am writing", _stop),
+    )
+}

@@ -1,0 +1,91 @@
+"""What is said and where: turns of a conversation, the mood of a text, the tone of a reply, a model's input and output."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+FinishReason = Literal["stop", "length", "cancelled", "timeout", "command", "failed"]
+Label = Literal["negative", "neutral", "positive"]
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, and tolerant of keys that a newer release added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Address(Record):
+    """Where something was said and the reply goes. Opaque outside the adapter that made it.
+
+    ``space`` is the conversation on that network (chat, channel, page); ``thread`` a thread in it; ``direct``
+    says whether only the person and the bot read there.
+    """
+
+    channel: str
+    space: str
+    thread: str | None = None
+    direct: bool = True
+
+
+class Sentiment(Record):
+    """Mood of one text. ``scores`` are the probabilities of the three labels; ``valence`` is P(positive) - P(negative)."""
+
+    label: Label
+    scores: dict[Label, float]
+    valence: float
+
+    @classmethod
+    def of(cls, scores: dict[Label, float]) -> "Sentiment":
+        """Return the sentiment with these probabilities."""
+        label = max(scores, key=lambda name: scores[name])
+        return cls(label=label, scores=scores, valence=scores["positive"] - scores["negative"])
+
+
+class Reading(Record):
+    """What the encoder reads from one text: its sentiment and its embedding (unit length)."""
+
+    sentiment: Sentiment
+    embedding: tuple[float, ...]
+
+
+class Tone(Record):
+    """How a reply should sound: a name that small models know, and guidance in words for larger ones."""
+
+    name: str
+    guidance: str
+
+
+class Turn(Record):
+    """One entry of a person's history. ``role`` "break" marks where /new began afresh."""
+
+    role: Literal["user", "assistant", "break"]
+    text: str
+    at: datetime
+    sentiment: Sentiment | None = None
+    tone: str | None = None
+    address: Address
+
+
+class PromptMessage(Record):
+    """One message of a prompt. ``tone`` is the tone a past reply was given in."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    tone: str | None = None
+
+
+class Prompt(Record):
+    """Input of the chat model: messages (the last one is the user's) and the tone of the reply to come."""
+
+    messages: tuple[PromptMessage, ...]
+    tone: Tone
+
+
+class Completion(Record):
+    """Output of the chat model."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int

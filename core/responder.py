@@ -1,0 +1,164 @@
+"""The use case: from waiting events and a person's history to an Answer. Models are passed in as callables.
+
+Nothing is written here; the answer is committed by whoever holds the lease (workers/runtime.py).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from core import commands
+from core.dialogue import Completion, Prompt, Reading, Sentiment, Tone, Turn
+from core.events import Attachment, Draft, MessageEvent, Reply, reply_id
+from core.prompt import CountTokens, build_prompt, visible_turns
+from core.settings import Settings
+from core.tone import choose_tone, recent_valences
+
+ReadMood = Callable[[str], Reading]
+Generate = Callable[[Prompt, Callable[[str], None]], Completion]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is to be committed: the reply to the first ``answered`` events, and the turns for the history."""
+
+    answered: int
+    reply: Reply
+    turns: tuple[Turn, ...] = ()
+    erase: bool = False
+
+
+class Responder:
+    """Answers one turn at a time; thread-safe as long as the callables are.
+
+    ``budget`` is the number of tokens that a prompt may have.
+    """
+
+    def __init__(
+        self, settings: Settings, *, read_mood: ReadMood, generate: Generate, count_tokens: CountTokens, budget: int
+    ) -> None:
+        self._settings = settings
+        self._read_mood = read_mood
+        self._generate = generate
+        self._count_tokens = count_tokens
+        self._budget = budget
+
+    def respond(
+        self, events: Sequence[MessageEvent], history: Sequence[Turn], on_draft: Callable[[Draft], None]
+    ) -> Answer:
+        """Answer the first turn of the waiting events; EngineError passes through when generation fails."""
+        burst = next_turn(events)
+        command = commands.parse(burst[0].text)
+        if command:
+            return self._obey(command, burst[0], history)
+        return self._converse(burst, history, on_draft)
+
+    def apologise(self, events: Sequence[MessageEvent]) -> Answer:
+        """Answer the first turn with the honest apology of the settings: generation failed for good."""
+        burst = next_turn(events)
+        reply = _reply(burst, self._settings.bot.apology, finish_reason="failed")
+        turns = [_user_turn(event, None) for event in burst]
+        return Answer(len(burst), reply, (*turns, _bot_turn(reply)))
+
+    def _obey(self, command: commands.Command, event: MessageEvent, history: Sequence[Turn]) -> Answer:
+        situation = commands.Situation(self._settings.bot.name, event, history, self._settings.mood)
+        effect = commands.run(command, situation)
+        reply = _reply([event], effect.text, finish_reason="command")
+        turns = (Turn(role="break", text="", at=_now(), address=event.address),) if effect.afresh else ()
+        return Answer(1, reply, turns, effect.erase)
+
+    def _converse(
+        self, burst: Sequence[MessageEvent], history: Sequence[Turn], on_draft: Callable[[Draft], None]
+    ) -> Answer:
+        text = "\n".join(_as_text(event) for event in burst)
+        address = burst[0].address
+        sentiment = self._read_mood(text).sentiment
+        seen = visible_turns(history, address)
+        earlier = recent_valences(seen, self._settings.mood)
+        tone = choose_tone(sentiment, earlier, self._settings.mood, self._settings.tone)
+        prompt = build_prompt(
+            persona=self._settings.bot.persona,
+            tone=tone,
+            turns=seen,
+            text=text,
+            count_tokens=self._count_tokens,
+            budget=self._budget,
+        )
+        ids = tuple(event.id for event in burst)
+
+        def draft(so_far: str) -> None:
+            on_draft(
+                Draft(
+                    reply_id=reply_id(ids),
+                    address=address,
+                    in_reply_to=ids,
+                    text=so_far,
+                    sentiment=sentiment,
+                    tone=tone.name,
+                )
+            )
+
+        draft("")  # the mood is known before the first word is
+        completion = self._generate(prompt, draft)
+        reply = _reply(burst, completion.text or "(stopped)", sentiment, tone, completion.finish_reason)
+        user_turn = _user_turn(burst[-1], sentiment, text)
+        return Answer(len(burst), reply, (user_turn, _bot_turn(reply)))
+
+
+def next_turn(events: Sequence[MessageEvent]) -> list[MessageEvent]:
+    """Return the leading events that are one turn: a command alone, else all from one place up to a command.
+
+    People write in bursts; a burst gets one reply.
+    """
+    first = events[0]
+    burst = [first]
+    if commands.parse(first.text):
+        return burst
+    for event in events[1:]:
+        if event.address != first.address or commands.parse(event.text):
+            break
+        burst.append(event)
+    return burst
+
+
+def _as_text(event: MessageEvent) -> str:
+    return "\n".join(part for part in (event.text, *map(_attachment_as_text, event.attachments)) if part)
+
+
+def _attachment_as_text(attachment: Attachment) -> str:
+    details = [attachment.name, f"{attachment.seconds:.0f} s" if attachment.seconds else None]
+    return f"[{', '.join([attachment.kind, *filter(None, details)])}]"
+
+
+def _reply(
+    burst: Sequence[MessageEvent],
+    text: str,
+    sentiment: Sentiment | None = None,
+    tone: Tone | None = None,
+    finish_reason: str = "stop",
+) -> Reply:
+    ids = tuple(event.id for event in burst)
+    return Reply(
+        id=reply_id(ids),
+        address=burst[0].address,
+        text=text,
+        in_reply_to=ids,
+        person=burst[0].person,
+        sentiment=sentiment,
+        tone=tone.name if tone else None,
+        finish_reason=finish_reason,  # type: ignore[arg-type]
+    )
+
+
+def _user_turn(event: MessageEvent, sentiment: Sentiment | None, text: str | None = None) -> Turn:
+    return Turn(
+        role="user", text=text or _as_text(event), at=event.sent_at, sentiment=sentiment, address=event.address
+    )
+
+
+def _bot_turn(reply: Reply) -> Turn:
+    return Turn(role="assistant", text=reply.text, at=_now(), tone=reply.tone, address=reply.address)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,222 @@
+"""Settings: ``settings.toml`` and the environment, typed and validated. Secrets come from the environment alone.
+
+Precedence: environment (``RAPPORT_SECTION__KEY``), then ``.env``, then settings.toml, then the default here.
+A channel's own section is declared in that channel's room and read with ``load_section``; core knows only the
+names of the rooms.
+"""
+
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from core.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+CHANNELS = ("terminal", "web", "slack", "telegram", "discord")
+S = TypeVar("S", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """Base of a section: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Bot(Section):
+    """Who the bot is."""
+
+    name: str = "Rapport"
+    persona: str = ""
+    apology: str = "Sorry, I could not answer that. Please try again in a moment, or say it in other words."
+
+
+class Generation(Section):
+    """The chat model and how it writes."""
+
+    model: str = "models/starter-chat"
+    device: str = "auto"
+    max_new_tokens: int = Field(80, ge=1, le=4096)
+    context_tokens: int = Field(4096, ge=64)
+    temperature: float = Field(0.7, ge=0, le=2)
+    top_p: float = Field(0.9, gt=0, le=1)
+    repetition_penalty: float = Field(1.1, ge=1, le=2)
+    num_beams: int = Field(1, ge=1, le=16)
+    batch: int = Field(16, ge=1, le=512)
+    queue: int = Field(256, ge=1)
+    timeout_s: float = Field(120, gt=0)
+
+
+class SentimentSettings(Section):
+    """The encoder: sentiment and embedding."""
+
+    model: str = "models/starter-encoder"
+    device: str = "auto"
+    batch: int = Field(32, ge=1, le=1024)
+
+
+class ToneRow(Section):
+    """One tone: words that tell a larger model how to sound."""
+
+    guidance: str
+
+
+class Mood(Section):
+    """How sentiment becomes a tone. Valences lie between -1 (negative) and 1 (positive)."""
+
+    recent_turns: int = Field(6, ge=1, le=50)
+    low: float = Field(-0.25, ge=-1, le=0)
+    very_low: float = Field(-0.6, ge=-1, le=0)
+    high: float = Field(0.25, ge=0, le=1)
+    very_high: float = Field(0.75, ge=0, le=1)
+
+
+class History(Section):
+    """What is kept of a person's conversation."""
+
+    max_turns: int = Field(200, ge=2, le=5000)
+    ttl_days: float = Field(180, gt=0)
+
+
+class Inbox(Section):
+    """Limits on what is accepted, and the timing of the path."""
+
+    max_chars: int = Field(4000, ge=1, le=100_000)
+    max_waiting: int = Field(50, ge=1)
+    seen_days: float = Field(3, gt=0)
+    lease_s: float = Field(5, ge=0.5)
+    sweep_s: float = Field(0.5, gt=0)
+    max_attempts: int = Field(4, ge=1)
+    retry_s: float = Field(2, ge=0)
+
+
+class Worker(Section):
+    """One worker process."""
+
+    threads: int = Field(16, ge=1, le=512)
+    torch_threads: int = Field(0, ge=0)
+
+
+class Stack(Section):
+    """The local stack that ``rapport chat`` and ``rapport up`` start."""
+
+    data: str = "data"
+
+
+class Log(Section):
+    """Logging."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(BaseSettings):
+    """Everything that core and workers read, one attribute a section."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAPPORT_", env_nested_delimiter="__", extra="ignore", frozen=True, env_file_encoding="utf-8"
+    )
+
+    bot: Bot = Bot()
+    generation: Generation = Generation()
+    sentiment: SentimentSettings = SentimentSettings()
+    tone: dict[str, ToneRow] = {}
+    mood: Mood = Mood()
+    history: History = History()
+    inbox: Inbox = Inbox()
+    worker: Worker = Worker()
+    stack: Stack = Stack()
+    log: Log = Log()
+    redis_url: SecretStr | None = Field(None, validation_alias="REDIS_URL")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before .env before settings.toml."""
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+
+def settings_file() -> Path:
+    """Return the path of settings.toml: ``RAPPORT_SETTINGS``, or the one beside the code."""
+    return Path(os.environ.get("RAPPORT_SETTINGS", ROOT / "settings.toml"))
+
+
+@cache
+def load() -> Settings:
+    """Return the settings; raises SettingsError naming section, key and remedy."""
+    _refuse_unknown_sections(settings_file(), set(Settings.model_fields) - {"redis_url"} | set(CHANNELS))
+    return _validated(Settings)
+
+
+@cache
+def load_section(name: str, model: type[S]) -> S:
+    """Return a channel's own section of settings.toml with the environment over it; raises SettingsError."""
+    holder = create_model(f"{model.__name__}File", __base__=Settings, **{name: (model, model())})  # type: ignore[call-overload]
+    section = getattr(_validated(holder), name)
+    assert isinstance(section, model)
+    return section
+
+
+def redis_url() -> str:
+    """Return the address of Redis; raises SettingsError when REDIS_URL is not set."""
+    url = load().redis_url
+    if url is None:
+        raise SettingsError(
+            "REDIS_URL is not set. Set it (redis://localhost:6379/0) in the environment or .env, "
+            "or start with `rapport chat` or `rapport up`, which run a private Redis."
+        )
+    return url.get_secret_value()
+
+
+def resolve_model(name: str) -> str:
+    """Return a folder's absolute path where ``name`` is a folder below the project, else the name (a hub name)."""
+    folder = ROOT / name
+    return str(folder) if folder.is_dir() else name
+
+
+def _validated(model: type[BaseSettings]) -> Any:
+    try:
+        return model(_env_file=os.environ.get("RAPPORT_ENV_FILE", ROOT / ".env"))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(model, item) for item in error.errors())) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{settings_file()} is not valid TOML: {error}. Correct that line.") from None
+
+
+def _explain(model: type[BaseSettings], item: Any) -> str:
+    section, *rest = [str(part) for part in item["loc"]]
+    key = ".".join(rest)
+    where = f"[{section}] {key}".strip()
+    if item["type"] == "extra_forbidden":
+        field = model.model_fields[section].annotation
+        known = ", ".join(getattr(field, "model_fields", {})) or "none"
+        return f"Setting {where} is unknown. Known keys in [{section}]: {known}. Remove it or correct its name."
+    variable = f"RAPPORT_{section}__{key}".upper().replace(".", "__")
+    return f"Setting {where}: {item['msg']}. Correct it in settings.toml, or in {variable} if that is set."
+
+
+def _refuse_unknown_sections(path: Path, known: set[str]) -> None:
+    try:
+        sections = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path} is missing. Restore it, or set RAPPORT_SETTINGS to your own file.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}. Correct that line.") from None
+    for name in sorted(sections.keys() - known):
+        raise SettingsError(
+            f"Section [{name}] of {path.name} is unknown. Known: {', '.join(sorted(known))}. Remove it or correct it."
+        )
+    for variable in os.environ:
+        section, found, _ = variable.removeprefix("RAPPORT_").partition("__")
+        if variable.startswith("RAPPORT_") and found and section.lower() not in known:
+            raise SettingsError(f"Environment variable {variable} names no section. Known: {', '.join(sorted(known))}.")

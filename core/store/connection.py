@@ -1,0 +1,53 @@
+"""The connection to Redis, its errors in our terms, and the loading of the Lua scripts."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from core.errors import StoreUnavailable
+
+LUA = Path(__file__).parent / "lua"
+
+
+def connect(url: str) -> "redis.Redis":
+    """Return a client that fails within seconds instead of hanging. Nothing is sent yet.
+
+    Every state change is an idempotent script, so a call that broke off may be sent again.
+    """
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=3),
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise StoreUnavailable for every error of Redis; its text names no credentials."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailable(f"Redis: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0][:200]
+
+
+def script(client: "redis.Redis", name: str) -> Callable[..., Any]:
+    """Return the script ``lua/<name>.lua`` as a callable ``(keys, args)``."""
+    registered = client.register_script((LUA / f"{name}.lua").read_text("utf-8"))
+
+    def call(keys: list[str], args: list[Any]) -> Any:
+        with translated():
+            return registered(keys=keys, args=args)
+
+    return call

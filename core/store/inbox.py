@@ -1,0 +1,210 @@
+"""Accept, claim, commit: the guarantees of the path. One atomic script each; see lua/.
+
+accept   at most once per event id; a message is in the inbox before its platform is acknowledged
+claim    a lease with a fencing token; the inbox is looked at, not emptied
+commit   only with the lease still held: answered events out, history and outbox in
+sweep    inboxes that wait without a lease are woken again
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import redis
+
+from core.dialogue import Turn
+from core.errors import LeaseLost
+from core.events import MessageEvent, Reply
+from core.settings import History as HistorySettings
+from core.settings import Inbox as InboxSettings
+from core.store import keys
+from core.store.connection import script, translated
+
+MAX_EVENTS = 20  # of one claim; a longer burst is answered in more turns
+Accepted = Literal["accepted", "duplicate", "full"]
+LeaseState = Literal["held", "lost", "stop"]
+WakeUp = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A lease on one person's inbox: what waits there, and what was said before.
+
+    ``attempt`` counts from 1 and says how often the head of this inbox was tried, crashes included.
+    """
+
+    person: str
+    token: str
+    attempt: int
+    raw_events: tuple[str, ...]
+    history: tuple[Turn, ...]
+
+    @property
+    def events(self) -> tuple[MessageEvent, ...]:
+        """The waiting events, oldest first."""
+        return tuple(MessageEvent.model_validate_json(raw) for raw in self.raw_events)
+
+
+class Inbox:
+    """The inboxes of all persons. Thread-safe. ``wake_up`` makes the Celery message for a person."""
+
+    def __init__(
+        self, client: "redis.Redis", settings: InboxSettings, history: HistorySettings, wake_up: WakeUp
+    ) -> None:
+        self._redis = client
+        self._settings = settings
+        self._history = history
+        self._wake_up = wake_up
+        self._accept = script(client, "accept")
+        self._claim = script(client, "claim")
+        self._commit = script(client, "commit")
+        self._defer = script(client, "defer")
+        self._renew = script(client, "renew")
+        self._sweep = script(client, "sweep")
+        self._break = script(client, "break")
+
+    @property
+    def _lease_ms(self) -> int:
+        return int(self._settings.lease_s * 1000)
+
+    def accept(self, event: MessageEvent) -> Accepted:
+        """Store the event and wake a worker; a second call with the same event id changes nothing.
+
+        Raises StoreUnavailable: then the platform must not be acknowledged.
+        """
+        person = event.person
+        grace_ms = max(self._lease_ms, 2000)  # a wake-up that is not taken by then was lost
+        return cast(
+            Accepted,
+            self._accept(
+                [keys.seen(event.id), keys.inbox(person), keys.lease(person), keys.WAITING, keys.QUEUE],
+                [
+                    event.model_dump_json(),
+                    int(self._settings.seen_days * 86400),
+                    self._settings.max_waiting,
+                    person,
+                    _now_ms() + grace_ms,
+                    self._wake_up(person),
+                ],
+            ),
+        )
+
+    def claim(self, person: str, worker: str) -> Claim | None:
+        """Return a claim, or None if nothing waits, another has the lease, or it is too early to try again."""
+        answer = self._claim(
+            [
+                keys.inbox(person),
+                keys.lease(person),
+                keys.WAITING,
+                keys.attempts(person),
+                keys.history(person),
+                keys.later(person),
+                keys.leases(worker),
+                keys.FENCE,
+            ],
+            [person, worker, self._lease_ms, MAX_EVENTS, _now_ms()],
+        )
+        return _claim(person, *answer) if answer else None
+
+    def commit(
+        self, claim: Claim, answered: int, turns: Sequence[Turn], reply: Reply, *, erase: bool, go_on: bool
+    ) -> Claim | None:
+        """Write an answer to the first ``answered`` events of the claim.
+
+        Returns the next claim if more waits and ``go_on`` is set, else None; the lease is then given back. With
+        ``erase`` the history goes first. Raises LeaseLost if the lease is no longer ours, or if this very commit
+        was applied before: in both cases nothing is written and nothing is to be done.
+        """
+        person = claim.person
+        answer = self._commit(
+            [
+                keys.inbox(person),
+                keys.lease(person),
+                keys.WAITING,
+                keys.attempts(person),
+                keys.history(person),
+                keys.outbox(reply.address.channel),
+                keys.leases(_worker_of(claim.token)),
+            ],
+            [
+                person,
+                claim.token,
+                answered,
+                claim.raw_events[answered - 1],
+                reply.model_dump_json(),
+                int(erase),
+                self._history.max_turns,
+                int(self._history.ttl_days * 86400),
+                int(go_on),
+                self._lease_ms,
+                MAX_EVENTS,
+                _now_ms(),
+                *(turn.model_dump_json() for turn in turns),
+            ],
+        )
+        state, *rest = answer
+        if state == "lost":
+            raise LeaseLost(f"the lease on {person} was lost; its answer is thrown away")
+        if state == "waiting":
+            self.wake([person])
+        return _claim(person, claim.token, *rest) if state == "more" else None
+
+    def defer(self, claim: Claim, delay_s: float, *, count: bool = True) -> None:
+        """Give the lease back unanswered; the inbox is tried again after the delay, by whom it may be.
+
+        ``count=False`` takes the attempt back: nothing was wrong with the message.
+        """
+        self._defer(
+            [
+                keys.lease(claim.person),
+                keys.WAITING,
+                keys.leases(_worker_of(claim.token)),
+                keys.later(claim.person),
+                keys.attempts(claim.person),
+            ],
+            [claim.person, claim.token, int(delay_s * 1000), _now_ms(), int(not count)],
+        )
+
+    def renew(self, claims: Sequence[Claim]) -> list[LeaseState]:
+        """Renew the leases of these claims; return for each what became of it."""
+        if not claims:
+            return []
+        both = [key for claim in claims for key in (keys.lease(claim.person), keys.stop(claim.person))]
+        states = self._renew(both, [self._lease_ms, *(claim.token for claim in claims)])
+        return cast(list[LeaseState], states)
+
+    def request_stop(self, person: str) -> None:
+        """Ask whoever is answering this person to stop; forgotten after a while if nobody is."""
+        with translated():
+            self._redis.set(keys.stop(person), 1, px=self._lease_ms)
+
+    def sweep(self) -> int:
+        """Wake the inboxes that wait without a lease; return how many."""
+        pause_ms = max(self._lease_ms, 2000)
+        persons = self._sweep([keys.WAITING], [_now_ms(), pause_ms, keys.LEASE_PREFIX])
+        self.wake(persons)
+        return len(persons)
+
+    def wake(self, persons: Sequence[str]) -> None:
+        """Send a wake-up for each person."""
+        if persons:
+            with translated():
+                self._redis.lpush(keys.QUEUE, *(self._wake_up(person) for person in persons))
+
+    def break_leases(self, worker: str) -> int:
+        """Take all leases from a dead worker and make its inboxes due at once; return how many."""
+        return int(self._break([keys.leases(worker), keys.WAITING], [worker, _now_ms(), keys.LEASE_PREFIX]))
+
+
+def _claim(person: str, token: str, attempt: int, events: list[str], history: list[str]) -> Claim:
+    turns = tuple(Turn.model_validate_json(raw) for raw in history)
+    return Claim(person, token, int(attempt), tuple(events), turns)
+
+
+def _worker_of(token: str) -> str:
+    return token.rpartition("|")[0]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,93 @@
+"""Every key name in Redis, in one place.
+
+| key | type | holds |
+| --- | --- | --- |
+| rapport:seen:ID | string, expires | event ids that were accepted |
+| rapport:inbox:PERSON | list | events not answered yet, oldest first |
+| rapport:lease:PERSON | string, expires | who works on the inbox: ``worker|fencing number`` |
+| rapport:fence | counter | the fencing numbers |
+| rapport:waiting | sorted set | persons with a non-empty inbox; score = when the sweeper looks next, in ms |
+| rapport:attempts:PERSON | counter | how often the head of the inbox was tried |
+| rapport:later:PERSON | string, expires | do not try again before this is gone |
+| rapport:stop:PERSON | string, expires | /stop was said |
+| rapport:history:PERSON | list, expires | turns, oldest first |
+| rapport:leases:WORKER | set | persons a worker has leases on |
+| rapport:worker:WORKER | string, expires | a worker's sign of life |
+| rapport:outbox:CHANNEL | stream | replies to be sent; consumer group ``channel`` |
+| rapport:peer:CHANNEL:CONSUMER | string, expires | a channel process's sign of life |
+| rapport:drafts:CHANNEL | pub/sub | partial text |
+| rapport:dead:CHANNEL | list | replies that could not be delivered, with the reason |
+| celery | list | Celery's queue: wake-ups |
+"""
+
+PREFIX = "rapport:"
+WAITING = PREFIX + "waiting"
+FENCE = PREFIX + "fence"
+LEASE_PREFIX = PREFIX + "lease:"
+GROUP = "channel"
+QUEUE = "celery"
+
+
+def seen(event_id: str) -> str:
+    """Mark of an accepted event."""
+    return f"{PREFIX}seen:{event_id}"
+
+
+def inbox(person: str) -> str:
+    """Unanswered events."""
+    return f"{PREFIX}inbox:{person}"
+
+
+def lease(person: str) -> str:
+    """Who works on the inbox."""
+    return LEASE_PREFIX + person
+
+
+def attempts(person: str) -> str:
+    """How often the head was tried."""
+    return f"{PREFIX}attempts:{person}"
+
+
+def later(person: str) -> str:
+    """Back-off."""
+    return f"{PREFIX}later:{person}"
+
+
+def stop(person: str) -> str:
+    """/stop was said."""
+    return f"{PREFIX}stop:{person}"
+
+
+def history(person: str) -> str:
+    """Turns."""
+    return f"{PREFIX}history:{person}"
+
+
+def leases(worker: str) -> str:
+    """Persons a worker has leases on."""
+    return f"{PREFIX}leases:{worker}"
+
+
+def worker(worker_id: str) -> str:
+    """A worker's sign of life."""
+    return f"{PREFIX}worker:{worker_id}"
+
+
+def outbox(channel: str) -> str:
+    """Replies to be sent."""
+    return f"{PREFIX}outbox:{channel}"
+
+
+def peer(channel: str, consumer: str) -> str:
+    """A channel process's sign of life."""
+    return f"{PREFIX}peer:{channel}:{consumer}"
+
+
+def drafts(channel: str) -> str:
+    """Pub/sub channel of partial text."""
+    return f"{PREFIX}drafts:{channel}"
+
+
+def dead(channel: str) -> str:
+    """Dead letters."""
+    return f"{PREFIX}dead:{channel}"

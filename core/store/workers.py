@@ -1,0 +1,47 @@
+"""Signs of life of the workers: what readiness checks and the supervisor look at."""
+
+import json
+from typing import cast
+
+import redis
+from pydantic import BaseModel
+
+from core.store import keys
+from core.store.connection import translated
+
+
+class WorkerSign(BaseModel):
+    """One worker that lives: its id, process and models. ``ready`` once its models are loaded."""
+
+    id: str
+    pid: int
+    host: str
+    ready: bool
+    chat_model: str = ""
+    encoder: str = ""
+    device: str = ""
+
+
+class Workers:
+    """Signs of life. Thread-safe."""
+
+    def __init__(self, client: "redis.Redis", ttl_s: float) -> None:
+        self._redis = client
+        self._ttl_ms = int(ttl_s * 1000)
+
+    def beat(self, sign: WorkerSign) -> None:
+        """Say that this worker lives, until the lease time has passed."""
+        with translated():
+            self._redis.set(keys.worker(sign.id), sign.model_dump_json(), px=self._ttl_ms)
+
+    def gone(self, worker: str) -> None:
+        """Take the sign away: the worker has ended."""
+        with translated():
+            self._redis.delete(keys.worker(worker))
+
+    def alive(self) -> list[WorkerSign]:
+        """Return the workers that have given a sign lately."""
+        with translated():
+            names = list(self._redis.scan_iter(match=keys.worker("*"), count=1000))
+            found = cast(list[str | None], self._redis.mget(names)) if names else []
+        return [WorkerSign(**json.loads(raw)) for raw in found if raw]

@@ -1,0 +1,113 @@
+"""Reading the conversation data and mixing it for training: which source, how often, in which tone.
+
+The data's own README gives sources and licences; the model card repeats them. Share-alike and booking data
+(sgd_accentor, taskmaster) stay out: they would teach the bot to invent bookings.
+"""
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SENTIMENT_TONE = {"negative": "empathetic", "neutral": "plain", "positive": "cheerful"}
+# Written tones that the broad tone of the same sentiment may stand for. The bot's choose_tone mostly picks
+# the broad ones, so the model has to know them well.
+KIN = {
+    "empathetic": {"calm", "warm", "reassuring", "apologetic"},
+    "cheerful": {"playful", "warm", "encouraging"},
+    "plain": {"warm", "clarifying"},
+}
+# Not a moral filter: words that a friendly bot should never have learnt to say, and US-only hotline numbers.
+UNWANTED = re.compile(
+    r"\b(gay|lesbian|sexy|sex|porn|naked|fuck\w*|shit\w*|bitch\w*|whore|slut|nazi|hitler|rape\w*|damn|crap|ass|dude|bruh)\b"
+    r"|\b1-8\d\d",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One turn: ``role`` is user or assistant; ``tone`` is set on replies whose tone is known."""
+
+    role: str
+    text: str
+    tone: str | None = None
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Turns that alternate, starting with the user."""
+
+    source: str
+    lines: list[Line]
+
+
+def read(data: Path, source: str, split: str = "train") -> Iterator[Conversation]:
+    """Yield the conversations of one source; raises FileNotFoundError if the data is not there."""
+    with gzip.open(data / "dialogue" / f"{source}.{split}.jsonl.gz", "rt", encoding="utf-8") as rows:
+        for row in rows:
+            turns = json.loads(row)["turns"]
+            if any(UNWANTED.search(turn["text"]) for turn in turns if source != "rapport_written"):
+                continue
+            yield Conversation(source, [_line(source, turns, at) for at in range(len(turns))])
+
+
+def _line(source: str, turns: list[dict[str, str]], at: int) -> Line:
+    turn = turns[at]
+    if turn["role"] == "user":
+        return Line("user", turn["text"])
+    if source == "rapport_written":
+        return Line("assistant", turn["text"], turn["tone"])
+    if source == "rapport_authored":
+        return Line("assistant", turn["text"], SENTIMENT_TONE[turns[at - 1]["sentiment"]])
+    return Line("assistant", turn["text"])
+
+
+def broaden_tones(conversation: Conversation, rng: random.Random) -> Conversation:
+    """Return the conversation with some of its fine tones replaced by the broad tone they belong to."""
+    lines = []
+    for line in conversation.lines:
+        broad = [name for name, kin in KIN.items() if line.tone in kin]
+        if broad and rng.random() < 0.4:
+            line = Line(line.role, line.text, rng.choice(broad) if line.tone != "warm" else "warm")
+        lines.append(line)
+    return Conversation(conversation.source, lines)
+
+
+def broad_talk(data: Path, rng: random.Random) -> list[Conversation]:
+    """Stage one, one epoch: how people talk. About 12 million tokens."""
+    from training.recall import make_recall
+
+    written = list(read(data, "rapport_written"))
+    mix = [
+        *read(data, "self_dialogue"),
+        *read(data, "synthetic_persona_chat"),
+        *read(data, "ms_personality_chat"),
+        *read(data, "rapport_authored"),
+        *read(data, "chatterbot_corpus"),
+        *rng.sample(list(read(data, "topical_chat")), 700),
+        *written,
+        *(broaden_tones(one, rng) for one in written),
+        *make_recall(9_000, written, rng),
+    ]
+    rng.shuffle(mix)
+    return mix
+
+
+def own_voice(data: Path, rng: random.Random, passes: int = 5) -> list[Conversation]:
+    """Stage two, one epoch: how Rapport talks. About 3 million tokens."""
+    from training.recall import make_recall
+
+    written = list(read(data, "rapport_written"))
+    mix = [
+        *rng.sample(list(read(data, "rapport_authored")), 6_000),
+        *rng.sample(list(read(data, "ms_personality_chat")), 2_500),
+        *rng.sample(list(read(data, "synthetic_persona_chat")), 250),
+        *make_recall(5_000, written, rng),
+        *(broaden_tones(one, rng) for _ in range(passes) for one in written),
+    ]
+    rng.shuffle(mix)
+    return mix

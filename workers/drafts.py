@@ -1,0 +1,63 @@
+"""Partial text on its way out: the newest draft of each reply, sent a few times a second by one thread.
+
+The engine's thread hands a draft over for every token and must never wait for Redis.
+"""
+
+import logging
+import threading
+
+from core.errors import StoreUnavailable
+from core.events import Draft
+from core.store import Outbox, Store
+
+INTERVAL_S = 0.05
+
+log = logging.getLogger(__name__)
+
+
+class DraftSender:
+    """Sends drafts; thread-safe. A draft may be lost without harm."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._outboxes: dict[str, Outbox] = {}
+        self._newest: dict[str, Draft] = {}
+        self._lock = threading.Lock()
+        self._there = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="drafts", daemon=True)
+        self._thread.start()
+
+    def send(self, draft: Draft) -> None:
+        """Send this draft soon, unless a newer one of the same reply comes first."""
+        with self._lock:
+            self._newest[draft.reply_id] = draft
+        self._there.set()
+
+    def forget(self, reply_id: str) -> None:
+        """The reply itself is about to go out: its drafts are of no use any more."""
+        with self._lock:
+            self._newest.pop(reply_id, None)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closing.set()
+        self._there.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._closing.wait(INTERVAL_S):
+            self._there.wait()
+            self._there.clear()
+            with self._lock:
+                drafts, self._newest = list(self._newest.values()), {}
+            try:
+                for draft in drafts:
+                    self._outbox(draft.address.channel).publish(draft)
+            except StoreUnavailable as error:
+                log.debug("drafts are lost: %s", error)
+
+    def _outbox(self, channel: str) -> Outbox:
+        if channel not in self._outboxes:
+            self._outboxes[channel] = self._store.outbox(channel)
+        return self._outboxes[channel]

@@ -1,0 +1,1 @@
+"""The torch room: chat model and encoder behind small thread-safe interfaces. No Redis, no Celery, no channel."""

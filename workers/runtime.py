@@ -1,0 +1,225 @@
+"""What one worker process owns, built once: store, models, Responder, and the thread that keeps its leases.
+
+Here a claim becomes a commit. What an answer says is decided in core/responder.py; how models run, in engine/.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from core.dialogue import Completion, Prompt
+from core.errors import EngineBroken, EngineFull, LeaseLost, RapportError, StoreUnavailable
+from core.events import Draft
+from core.responder import Answer, ReadMood, Responder
+from core.settings import Settings
+from core.store import Claim, Store, WorkerSign
+from workers.app import WakeUps
+from workers.drafts import DraftSender
+
+log = logging.getLogger(__name__)
+
+TURNS_PER_DRAIN = 10  # then the thread is given back, so that one talkative person cannot hold it
+COMMIT_RETRY_S = 30
+
+
+class RunningGeneration(Protocol):
+    """A generation that can be awaited and cancelled."""
+
+    def result(self) -> Completion:
+        """Return the completion."""
+
+    def cancel(self) -> None:
+        """End it; the result then is what was written so far."""
+
+
+Submit = Callable[[Prompt, Callable[[str], None]], RunningGeneration]
+
+
+@dataclass
+class _Work:
+    """A claim being worked on."""
+
+    claim: Claim
+    generation: RunningGeneration | None = None
+    lost: bool = False
+    stop: bool = False
+
+    def cancel(self) -> None:
+        if self.generation:
+            self.generation.cancel()
+
+
+@dataclass
+class Models:
+    """The models of this process, as callables, and their names for the sign of life."""
+
+    read_mood: ReadMood
+    submit: Submit
+    count_tokens: Callable[..., int]
+    budget: int
+    close: Callable[[], None]
+    names: dict[str, str] = field(default_factory=dict)
+
+
+class Runtime:
+    """Owns everything of a worker process. ``drain`` may be called from many threads."""
+
+    def __init__(self, settings: Settings, store: Store, models: Models, worker_id: str) -> None:
+        self._settings = settings
+        self._store = store
+        self._models = models
+        self._worker_id = worker_id
+        self._sign = WorkerSign(
+            id=worker_id, pid=os.getpid(), host=socket.gethostname(), ready=True, **models.names
+        )
+        self._working: dict[str, _Work] = {}
+        self._lock = threading.Lock()
+        self._current = threading.local()
+        self._drafts = DraftSender(store)
+        self._responder = Responder(
+            settings,
+            read_mood=models.read_mood,
+            generate=self._generate,
+            count_tokens=models.count_tokens,
+            budget=models.budget,
+        )
+        self._closing = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
+        self._keeper.start()
+
+    @classmethod
+    def start(cls, settings: Settings, redis_url: str) -> "Runtime":
+        """Load the models and return the running runtime; raises RapportError if something is missing."""
+        from workers.models import load_models
+
+        worker_id = os.environ.get("RAPPORT_WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        began = time.monotonic()
+        models = load_models(settings)
+        log.info("models are loaded after %.1f s: %s", time.monotonic() - began, models.names)
+        return cls(settings, Store(redis_url, settings, WakeUps()), models, worker_id)
+
+    def drain(self, person: str) -> None:
+        """Answer this person's waiting turns, one after the other, as long as the lease is ours."""
+        try:
+            claim = self._store.inbox.claim(person, self._worker_id)
+            for turn in range(TURNS_PER_DRAIN):
+                if claim is None:
+                    return
+                claim = self._work(claim, go_on=turn + 1 < TURNS_PER_DRAIN)
+        except LeaseLost as error:
+            log.info("%s", error)
+        except StoreUnavailable as error:
+            log.warning("%s; the sweeper brings %s back", error, person)
+
+    def close(self) -> None:
+        """End the threads and models; leases that are still held run out."""
+        self._closing.set()
+        self._keeper.join(timeout=5)
+        self._drafts.close()
+        self._models.close()
+        try:
+            self._store.workers.gone(self._worker_id)
+        except StoreUnavailable:
+            log.info("Redis is away; this worker's sign of life runs out by itself")
+        self._store.close()
+
+    def _work(self, claim: Claim, go_on: bool) -> Claim | None:
+        with self._held(claim) as work:
+            answer = self._answer(work)
+            if work.lost:
+                raise LeaseLost(f"the lease on {claim.person} was lost; its answer is thrown away")
+            return self._commit(claim, answer, go_on) if answer else None
+
+    def _answer(self, work: _Work) -> Answer | None:
+        """Return the answer, or None when the claim was given back to be tried again later."""
+        claim = work.claim
+        if claim.attempt > self._settings.inbox.max_attempts:
+            log.error("%s: giving up after %d attempts", claim.person, claim.attempt - 1)
+            return self._responder.apologise(claim.events)
+        self._current.work = work
+        try:
+            return self._responder.respond(claim.events, claim.history, self._drafts.send)
+        except EngineFull:
+            self._store.inbox.defer(claim, self._settings.inbox.retry_s, count=False)
+        except EngineBroken as error:
+            log.critical("the engine is broken, this worker ends: %s", error)
+            self._store.inbox.defer(claim, 0, count=False)
+            os.kill(os.getpid(), signal.SIGTERM)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # Whatever went wrong must cost this person's turn one attempt and nobody else anything.
+            if not isinstance(error, RapportError):
+                log.exception("unexpected error while answering %s", claim.person)
+            delay_s = self._settings.inbox.retry_s * 2 ** (claim.attempt - 1)
+            log.warning("attempt %d for %s failed (%s); again in %.0f s", claim.attempt, claim.person, error, delay_s)
+            self._store.inbox.defer(claim, delay_s)
+        return None
+
+    def _generate(self, prompt: Prompt, on_text: Callable[[str], None]) -> Completion:
+        work: _Work = self._current.work
+        work.generation = self._models.submit(prompt, on_text)
+        if work.stop or work.lost:  # said while it was being submitted
+            work.cancel()
+        return work.generation.result()
+
+    def _commit(self, claim: Claim, answer: Answer, go_on: bool) -> Claim | None:
+        """Commit, through a Redis that is away for a while: until the fence would refuse it anyway."""
+        give_up = time.monotonic() + COMMIT_RETRY_S
+        self._drafts.forget(answer.reply.id)
+        while True:
+            try:
+                return self._store.inbox.commit(
+                    claim, answer.answered, answer.turns, answer.reply, erase=answer.erase, go_on=go_on
+                )
+            except StoreUnavailable as error:
+                if time.monotonic() > give_up or self._closing.wait(0.2):
+                    raise
+                log.warning("commit for %s: %s; trying again", claim.person, error)
+
+    @contextmanager
+    def _held(self, claim: Claim) -> Iterator[_Work]:
+        """Have the lease renewed while the block runs."""
+        work = _Work(claim)
+        with self._lock:
+            self._working[claim.token] = work
+        try:
+            yield work
+        finally:
+            with self._lock:
+                self._working.pop(claim.token, None)
+
+    def _keep(self) -> None:
+        """Renew leases, give signs of life, sweep. One thread, so that none of it waits for a model."""
+        pause_s = min(self._settings.inbox.sweep_s, self._settings.inbox.lease_s / 3)
+        while True:
+            try:
+                self._renew()
+                self._store.workers.beat(self._sign)
+                self._store.inbox.sweep()
+            except StoreUnavailable as error:
+                log.warning("leases cannot be renewed: %s", error)
+            except Exception:
+                log.exception("unexpected error in the lease keeper")
+            if self._closing.wait(pause_s):
+                return
+
+    def _renew(self) -> None:
+        with self._lock:
+            working = list(self._working.values())
+        states = self._store.inbox.renew([work.claim for work in working])
+        for work, state in zip(working, states, strict=True):
+            if state == "stop":
+                work.stop = True
+            # A commit that has just gone through also looks like a lost lease; cancelling is then harmless.
+            work.lost = work.lost or state == "lost"
+            if work.lost or work.stop:
+                work.cancel()
