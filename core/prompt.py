@@ -3,11 +3,15 @@
 How a Prompt becomes tokens is the engine's business (workers/engine/prompting.py).
 """
 
+import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from core.dialogue import Address, Prompt, PromptMessage, Tone, Turn
 
 CountTokens = Callable[[Sequence[PromptMessage], Tone], int]
+Dated = tuple[PromptMessage, datetime]
 CUT = " ... "
 
 
@@ -32,42 +36,55 @@ def build_prompt(
 ) -> Prompt:
     """Return the prompt for a reply to ``text`` after ``turns``, of at most ``budget`` tokens.
 
-    The oldest turns go first and a quarter at a time: the beginning of the prompt then stays the same over many
-    turns and can be reused. A text too long on its own loses its middle. Turns of the same role that follow each
-    other become one message, as chat templates want them to alternate.
+    The oldest turns go first, several at a time (see ``_anchored``). A text too long on its own loses its middle.
+    Turns of the same role that follow each other become one message, as chat templates want them to alternate.
     """
     system = [PromptMessage(role="system", content=persona)] if persona else []
     past = _alternating(turns)
 
-    def prompt_of(kept: Sequence[PromptMessage], said: str) -> list[PromptMessage]:
+    def prompt_from(start: int, said: str) -> list[PromptMessage]:
+        kept = [message for message, _ in past[start:]]
         if kept and kept[-1].role == "user":
-            *kept, last = kept
-            said = f"{last.content}\n{said}"
+            said = f"{kept.pop().content}\n{said}"
         return [*system, *kept, PromptMessage(role="user", content=said)]
 
-    while past and count_tokens(prompt_of(past, text), tone) > budget:
-        past = past[max(2, len(past) // 4) :]
-        while past and past[0].role == "assistant":
-            past = past[1:]
-    if not past:
-        text = _shortened(text, lambda said: count_tokens(prompt_of([], said), tone) <= budget)
-    return Prompt(messages=tuple(prompt_of(past, text)), tone=tone)
+    def fits(start: int, said: str = text) -> bool:
+        return count_tokens(prompt_from(start, said), tone) <= budget
+
+    start = 0 if fits(0) else _anchored(past, fits)
+    if start == len(past):
+        text = _shortened(text, lambda said: fits(start, said))
+    return Prompt(messages=tuple(prompt_from(start, text)), tone=tone)
+
+
+def _anchored(past: Sequence[Dated], fits: Callable[[int], bool]) -> int:
+    """Return where to begin so that the prompt fits: at an anchor if one fits, else at any user message.
+
+    Every fourth user message or so is an anchor, by its date. The beginning then stays the same until its anchor
+    no longer fits, whatever falls off the end of the history, so an engine can reuse the prompt's prefix.
+    """
+    begins = [at for at, (message, _) in enumerate(past) if message.role == "user"]
+    first = bisect_left(begins, True, key=fits)
+    fitting = begins[first:]
+    anchors = (at for at in fitting if zlib.crc32(past[at][1].isoformat().encode()) % 4 == 0)
+    return next(anchors, fitting[0] if fitting else len(past))
 
 
 def _same_place(one: Address, other: Address) -> bool:
     return (one.channel, one.space, one.direct) == (other.channel, other.space, other.direct)
 
 
-def _alternating(turns: Sequence[Turn]) -> list[PromptMessage]:
-    messages: list[PromptMessage] = []
+def _alternating(turns: Sequence[Turn]) -> list[Dated]:
+    messages: list[Dated] = []
     for turn in turns:
         if turn.role == "break":
             continue
-        if messages and messages[-1].role == turn.role:
-            joined = f"{messages[-1].content}\n{turn.text}"
-            messages[-1] = PromptMessage(role=turn.role, content=joined, tone=turn.tone)
+        if messages and messages[-1][0].role == turn.role:
+            last, at = messages[-1]
+            joined = PromptMessage(role=turn.role, content=f"{last.content}\n{turn.text}", tone=turn.tone)
+            messages[-1] = (joined, at)
         elif messages or turn.role == "user":
-            messages.append(PromptMessage(role=turn.role, content=turn.text, tone=turn.tone))
+            messages.append((PromptMessage(role=turn.role, content=turn.text, tone=turn.tone), turn.at))
     return messages
 
 

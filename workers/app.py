@@ -27,25 +27,30 @@ def broker_url(redis_url: str) -> str:
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 
-app = Celery("rapport", broker=broker_url(settings.redis_url()))
-app.conf.update(
-    imports=("workers.tasks",),
-    task_default_queue=keys.QUEUE,
-    task_ignore_result=True,
-    task_serializer="json",
-    accept_content=["json"],
-    worker_pool="threads",
-    worker_concurrency=settings.load().worker.threads,
-    worker_prefetch_multiplier=1,
-    # With remote control on, a worker dies when Redis restarts; workers give signs of life of their own.
-    worker_enable_remote_control=False,
-    worker_send_task_events=False,
-    worker_hijack_root_logger=False,
-    worker_consumer="workers.app:Consumer",
-    broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,
-    broker_transport_options={"ack_emulation": False, "socket_timeout": 10, "socket_connect_timeout": 2},
-)
+def _configuration() -> dict[str, Any]:
+    return {
+        "broker_url": broker_url(settings.redis_url()),
+        "imports": ("workers.tasks",),
+        "task_default_queue": keys.QUEUE,
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "worker_pool": "threads",
+        "worker_concurrency": settings.load().worker.threads,
+        "worker_prefetch_multiplier": 1,
+        # With remote control on, a worker dies when Redis restarts; workers give signs of life of their own.
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "worker_consumer": "workers.app:Consumer",
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {"ack_emulation": False, "socket_timeout": 10, "socket_connect_timeout": 2},
+    }
+
+
+app = Celery("rapport")
+app.add_defaults(_configuration)  # read when it is first used: importing this module needs no settings
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]

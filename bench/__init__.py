@@ -1,0 +1,1 @@
+"""Benchmarks: ratios against a baseline of the same run. None of this is part of the bot."""

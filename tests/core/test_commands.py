@@ -1,0 +1,71 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from core import commands
+from core.dialogue import Address, Sentiment, Turn
+from core.events import MessageEvent
+from core.settings import Mood
+
+DIRECT = Address(channel="terminal", space="ada")
+SHARED = Address(channel="slack", space="C1", direct=False)
+
+
+def turn(role: str, text: str, valence: float = 0.0) -> Turn:
+    feeling = Sentiment.of({"negative": max(-valence, 0), "neutral": 1 - abs(valence), "positive": max(valence, 0)})
+    at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    return Turn(role=role, text=text, at=at, sentiment=feeling if role == "user" else None, address=DIRECT)
+
+
+def run(text: str, *history: Turn, address: Address = DIRECT) -> commands.Effect:
+    command = commands.parse(text)
+    assert command is not None
+    event = MessageEvent(id="1", address=address, user="ada", text=text)
+    return commands.run(command, commands.Situation("Rapport", event, history, Mood()))
+
+
+def test_help_lists_every_command() -> None:
+    text = run("/help").text
+    assert all(f"/{name}" in text for name in ("help", "new", "forget", "export", "mood", "stop"))
+
+
+@pytest.mark.parametrize("text", ["/hlep", "help", "what does /help do?", "/", "", "//help"])
+def test_what_is_no_command_goes_to_the_model(text: str) -> None:
+    assert commands.parse(text) is None
+
+
+@pytest.mark.parametrize("text", ["/HELP", "  /help", "/help me please", "/help\n"])
+def test_commands_are_found_whatever_surrounds_them(text: str) -> None:
+    command = commands.parse(text)
+    assert command is not None
+    assert command.name == "help"
+
+
+def test_forget_says_what_it_erases() -> None:
+    effect = run("/forget", turn("user", "a"), turn("assistant", "b"))
+    assert effect.erase
+    assert "2 messages" in effect.text
+
+
+def test_export_hands_over_everything() -> None:
+    text = run("/export", turn("user", "my cat", -0.9), turn("assistant", "oh no")).text
+    assert "my cat" in text
+    assert "negative" in text
+    assert "oh no" in text
+
+
+def test_private_commands_show_nothing_in_a_shared_place() -> None:
+    for name in ("/export", "/mood"):
+        assert "my secret" not in run(name, turn("user", "my secret", -0.9), address=SHARED).text
+
+
+def test_mood_in_words() -> None:
+    assert "low, going down" in run("/mood", turn("user", "a", 0.4), turn("user", "b", -0.9)).text
+    assert "good" in run("/mood", turn("user", "a", 0.9)).text
+    assert "not read" in run("/mood").text
+
+
+def test_new_hides_but_does_not_erase() -> None:
+    effect = run("/new", turn("user", "a"))
+    assert effect.afresh
+    assert not effect.erase

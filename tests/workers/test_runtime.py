@@ -1,0 +1,232 @@
+"""From a claim to a commit, with scripted models on a real Redis."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from core import settings
+from core.dialogue import Address, Prompt
+from core.errors import EngineFull, GenerationFailed
+from core.events import MessageEvent, Reply
+from core.store import Store, keys
+from tests.waiting import eventually
+from tests.workers.scripted import Script, models
+from workers.runtime import Runtime
+
+ADDRESS = Address(channel="test", space="ada")
+PERSON = "test:-:ada"
+Start = Callable[[Script], Runtime]
+
+
+@pytest.fixture
+def store(redis_url: str) -> Store:
+    return Store(redis_url, settings.load(), lambda person: "wake")
+
+
+@pytest.fixture
+def start(redis_url: str) -> Iterator[Start]:
+    """Start runtimes with short times; they are closed after the test."""
+    base = settings.load()
+    quick = base.model_copy(
+        update={"inbox": base.inbox.model_copy(update={"lease_s": 1.0, "sweep_s": 0.1, "retry_s": 0.0})}
+    )
+    started: list[Runtime] = []
+
+    def make(script: Script) -> Runtime:
+        runtime = Runtime(quick, Store(redis_url, quick, lambda person: "wake"), models(script), f"w{len(started)}")
+        started.append(runtime)
+        return runtime
+
+    yield make
+    for runtime in started:
+        runtime.close()
+
+
+def say(store: Store, *texts: str) -> None:
+    for text in texts:
+        store.inbox.accept(MessageEvent(id=text, address=ADDRESS, user="ada", text=text))
+
+
+def replies(store: Store) -> list[Reply]:
+    found = store.redis.xrange(keys.outbox("test"))
+    return [Reply.model_validate_json(fields["reply"]) for _, fields in found]
+
+
+def echo(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+    return f"you said {prompt.messages[-1].content}"
+
+
+def test_a_waiting_message_is_answered(start: Start, store: Store) -> None:
+    say(store, "hello")
+    start(echo).drain(PERSON)
+    (reply,) = replies(store)
+    assert reply.text == "you said hello"
+    assert reply.tone == "plain"
+    assert [turn.text for turn in store.people.history(PERSON)] == ["hello", "you said hello"]
+
+
+def test_what_arrives_meanwhile_is_the_next_turn(start: Start, store: Store) -> None:
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        if prompt.messages[-1].content == "one":
+            say(store, "two", "three")
+        return echo(prompt, on_text, cancelled)
+
+    say(store, "one")
+    start(script).drain(PERSON)
+    assert [reply.in_reply_to for reply in replies(store)] == [("one",), ("two", "three")]
+
+
+def test_a_second_wake_up_finds_nothing(start: Start, store: Store) -> None:
+    say(store, "hello")
+    runtime = start(echo)
+    runtime.drain(PERSON)
+    runtime.drain(PERSON)
+    assert len(replies(store)) == 1
+
+
+def test_a_lease_is_renewed_while_the_work_lasts(start: Start, store: Store) -> None:
+    working, go_on = threading.Event(), threading.Event()
+
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        working.set()
+        assert go_on.wait(20)
+        return "late"
+
+    say(store, "hello")
+    runtime = start(script)
+    thread = threading.Thread(target=runtime.drain, args=(PERSON,))
+    thread.start()
+    assert working.wait(5)
+    lows = [store.redis.pttl(keys.lease(PERSON))]
+    # The lease lives for a second: it rises again and again only if it is renewed.
+    for _ in range(5):
+        eventually(lambda: store.redis.pttl(keys.lease(PERSON)) < 900)
+        lows.append(store.redis.pttl(keys.lease(PERSON)))
+        eventually(lambda: store.redis.pttl(keys.lease(PERSON)) > 900)
+    assert min(lows) > 0
+    go_on.set()
+    thread.join()
+    assert [reply.text for reply in replies(store)] == ["late"]
+
+
+def test_a_lost_lease_ends_the_generation_and_its_answer_is_thrown_away(start: Start, store: Store) -> None:
+    working = threading.Event()
+
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        working.set()
+        assert cancelled.wait(20)
+        return "stale"
+
+    say(store, "hello")
+    runtime = start(script)
+    thread = threading.Thread(target=runtime.drain, args=(PERSON,))
+    thread.start()
+    assert working.wait(5)
+    store.inbox.break_leases("w0")
+    thread.join()
+    assert replies(store) == []
+    start(echo).drain(PERSON)
+    assert [reply.text for reply in replies(store)] == ["you said hello"]
+
+
+def test_stop_ends_the_reply_that_is_being_written(start: Start, store: Store) -> None:
+    working = threading.Event()
+
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        working.set()
+        assert cancelled.wait(20)
+        return "so far"
+
+    say(store, "tell me a long story")
+    runtime = start(script)
+    thread = threading.Thread(target=runtime.drain, args=(PERSON,))
+    thread.start()
+    assert working.wait(5)
+    store.inbox.request_stop(PERSON)
+    say(store, "/stop")
+    thread.join()
+    first, second = replies(store)
+    assert (first.text, first.finish_reason) == ("so far", "cancelled")
+    assert second.finish_reason == "command"
+
+
+def test_a_failing_generation_is_tried_again(start: Start, store: Store) -> None:
+    failures = iter([GenerationFailed("first"), ValueError("second")])
+
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        for error in failures:
+            raise error
+        return "third time lucky"
+
+    say(store, "hello")
+    runtime = start(script)
+    for _ in range(3):
+        runtime.drain(PERSON)
+    assert [reply.text for reply in replies(store)] == ["third time lucky"]
+
+
+def test_a_poison_message_gets_an_apology_and_blocks_nobody(start: Start, store: Store) -> None:
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        if "poison" in prompt.messages[-1].content:
+            raise GenerationFailed("always")
+        return "fine"
+
+    say(store, "poison")
+    runtime = start(script)
+    attempts = settings.load().inbox.max_attempts
+    for _ in range(attempts):
+        runtime.drain(PERSON)
+        assert replies(store) == []
+    runtime.drain(PERSON)
+    say(store, "hello")
+    # The poisonous turn stays in the history; a later prompt holds it, but not as its last message.
+    runtime.drain(PERSON)
+    first, second = replies(store)
+    assert (first.text, first.finish_reason) == (settings.load().bot.apology, "failed")
+    assert second.text == "fine"
+
+
+def test_a_full_engine_costs_no_attempt(start: Start, store: Store) -> None:
+    refusals = iter([EngineFull("full")] * 10)
+
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        for error in refusals:
+            raise error
+        return "at last"
+
+    say(store, "hello")
+    runtime = start(script)
+    for _ in range(11):
+        runtime.drain(PERSON)
+    assert [reply.text for reply in replies(store)] == ["at last"]
+
+
+def test_partial_text_goes_out_as_drafts(start: Start, store: Store) -> None:
+    heard, go_on = threading.Event(), threading.Event()
+
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        on_text("Once upon")
+        assert go_on.wait(20)
+        return "Once upon a time"
+
+    with store.outbox("test").drafts() as feed:
+        say(store, "a story please")
+        runtime = start(script)
+        thread = threading.Thread(target=runtime.drain, args=(PERSON,))
+        thread.start()
+        draft = eventually(lambda: (found := feed.next(0.1)) and found.text and found)
+        heard.set()
+        go_on.set()
+        thread.join()
+    (reply,) = replies(store)
+    assert draft.text == "Once upon"
+    assert draft.reply_id == reply.id
+    assert draft.in_reply_to == reply.in_reply_to
+
+
+def test_a_worker_gives_signs_of_life(start: Start, store: Store) -> None:
+    runtime = start(echo)
+    assert [sign.id for sign in eventually(store.workers.alive)] == ["w0"]
+    runtime.close()
+    assert store.workers.alive() == []

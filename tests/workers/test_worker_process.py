@@ -1,0 +1,114 @@
+"""A real Celery worker process, killed and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import settings
+from core.dialogue import Address
+from core.events import MessageEvent, Reply
+from core.store import Store, keys
+from tests.waiting import eventually
+
+ADDRESS = Address(channel="test", space="ada")
+ROOT = Path(__file__).parent.parent.parent
+StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def store(redis_url: str) -> Store:
+    from workers.app import WakeUps
+
+    return Store(redis_url, settings.load(), WakeUps())
+
+
+@pytest.fixture
+def start_worker(redis_url: str) -> Iterator[StartWorker]:
+    """Start gated workers; they are killed after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(worker_id: str) -> "subprocess.Popen[bytes]":
+        flags = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "tests.workers.gated_worker", "worker", *flags],
+                cwd=ROOT,
+                env=os.environ | {"RAPPORT_WORKER_ID": worker_id, "RAPPORT_INBOX__LEASE_S": "1", "PYTHONPATH": "."},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def say(store: Store, text: str, user: str = "ada") -> None:
+    store.inbox.accept(MessageEvent(id=text, address=ADDRESS, user=user, text=text))
+
+
+def replies(store: Store) -> list[Reply]:
+    return [Reply.model_validate_json(f["reply"]) for _, f in store.redis.xrange(keys.outbox("test"))]
+
+
+def started(store: Store) -> list[str]:
+    return store.redis.lrange("gate:started", 0, -1)
+
+
+def test_celery_understands_our_wake_ups(store: Store, start_worker: StartWorker) -> None:
+    store.redis.set("gate:open", 1)
+    for number in range(20):
+        say(store, f"m{number}", user=f"u{number}")
+    start_worker("w1")
+    eventually(lambda: len(replies(store)) == 20)
+    assert store.redis.llen(keys.QUEUE) == 0
+
+
+def test_a_worker_killed_while_it_generates_loses_and_doubles_nothing(store: Store, start_worker: StartWorker) -> None:
+    first = start_worker("w1")
+    say(store, "hello")
+    eventually(lambda: started(store) == ["hello"])
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    say(store, "are you there?")
+    assert replies(store) == []
+    store.redis.set("gate:open", 1)
+    start_worker("w2")
+    eventually(lambda: store.redis.zcard(keys.WAITING) == 0)
+    answered = [event_id for reply in replies(store) for event_id in reply.in_reply_to]
+    assert answered == ["hello", "are you there?"]
+
+
+def test_a_frozen_worker_that_wakes_up_late_doubles_nothing(store: Store, start_worker: StartWorker) -> None:
+    frozen = start_worker("w1")
+    say(store, "hello")
+    eventually(lambda: started(store) == ["hello"])
+    frozen.send_signal(signal.SIGSTOP)
+    store.redis.set("gate:open", 1)
+    start_worker("w2")
+    eventually(lambda: len(replies(store)) == 1)
+    frozen.send_signal(signal.SIGCONT)
+    say(store, "and again")
+    eventually(lambda: store.redis.zcard(keys.WAITING) == 0)
+    frozen.send_signal(signal.SIGTERM)
+    frozen.wait(20)
+    assert [reply.text for reply in replies(store)] == ["reply to hello", "reply to and again"]
+
+
+def test_a_warm_stop_finishes_what_is_being_written(store: Store, start_worker: StartWorker) -> None:
+    worker = start_worker("w1")
+    say(store, "hello")
+    eventually(lambda: started(store) == ["hello"])
+    worker.send_signal(signal.SIGTERM)
+    store.redis.set("gate:open", 1)
+    worker.wait(20)
+    assert [reply.text for reply in replies(store)] == ["reply to hello"]
+    assert store.workers.alive() == []
