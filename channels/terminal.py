@@ -48,14 +48,12 @@ class TerminalAdapter:
 
     async def run(self, accept: Accept) -> None:
         """Converse until the input ends."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, accept, asyncio.current_task())
-        async for line in self._typed_lines() if self._typing else _piped_lines():
-            if not line.strip():
-                continue
-            try:
-                await self._say(line, accept)
-            except InputError as error:
-                self._err.print(f"[yellow]{error}[/]")
+        try:
+            async for line in self._typed_lines() if self._typing else _piped_lines():
+                if line.strip():
+                    await self._say(line, accept)
+        except asyncio.CancelledError:
+            self._err.print("[dim]Interrupted.[/]")
 
     async def send(self, reply: Reply) -> None:
         """Print a reply, or the rest of it if a part was shown as a draft."""
@@ -89,6 +87,8 @@ class TerminalAdapter:
 
     async def _say(self, text: str, accept: Accept) -> None:
         """Send one message and wait for its reply."""
+        # Anew each time: prompt_toolkit takes the handler away when its prompt ends.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, accept, asyncio.current_task())
         event = self._event(text)
         self._waiting_for = event.id
         self._answered.clear()
@@ -97,9 +97,10 @@ class TerminalAdapter:
             try:
                 await accept(event)
                 break
-            except InputError:
+            except InputError as error:
                 self._waiting_for = None
-                raise
+                self._err.print(f"[yellow]{error}[/]")
+                return
             except StoreUnavailable as error:
                 if asyncio.get_running_loop().time() > give_up:
                     raise
@@ -144,7 +145,7 @@ class TerminalAdapter:
                 with patch_stdout(raw=True):
                     yield await session.prompt_async("> ")
             except KeyboardInterrupt:
-                continue
+                self._out.print("[dim]Ctrl-D ends the conversation.[/]")
             except EOFError:
                 return
 
@@ -169,4 +170,4 @@ async def _piped_lines() -> AsyncIterator[str]:
     """Yield the lines of standard input; bytes that are no UTF-8 become the replacement character."""
     read: Callable[[], bytes] = sys.stdin.buffer.readline
     while line := await asyncio.to_thread(read):
-        yield line.decode("utf-8", "replace")
+        yield line.decode("utf-8", "replace").rstrip("\r\n")

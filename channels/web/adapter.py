@@ -1,0 +1,108 @@
+"""The contract of channels.base for the web: the HTTP server within the event loop, and replies to who waits."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from channels.base import Accept
+from channels.web.api import Routes, max_body
+from channels.web.guard import Guard
+from channels.web.settings import Web, refuse_open_door
+from channels.web.waiting import WaitingRoom
+from core.errors import SettingsError
+from core.events import Draft, Reply
+from core.settings import Settings
+from core.store import Store
+
+GRACE_S = 3  # for responses that are being sent when the channel ends
+
+log = logging.getLogger(__name__)
+
+
+class WebAdapter:
+    """HTTP API and chat page. Raises SettingsError if others could reach the bot without a key."""
+
+    name = "web"
+    text_limit = 100_000  # HTTP has none; far above what a model writes
+
+    def __init__(self, web: Web, key: str | None, settings: Settings, redis_url: str) -> None:
+        refuse_open_door(web, key)
+        self._web = web
+        self._key = key
+        self._settings = settings
+        self._store = Store(redis_url, settings, _never_woken)
+        self._room = WaitingRoom()
+
+    async def run(self, accept: Accept) -> None:
+        """Serve until cancelled; raises SettingsError if the address cannot be listened on."""
+        listener = _listen(self._web)
+        routes = Routes(accept, self._room, self._store, self._settings, self._web.reply_timeout_s)
+        app = Guard(routes.app(with_key=self._key is not None), self._key, self._web.host, max_body(self._settings))
+        server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,  # addresses hold names of users
+                server_header=False,
+                lifespan="off",
+                http="h11",
+                ws="none",
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+        self._announce()
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            self._room.stop()
+            server.should_exit = True
+            await serving
+            raise
+
+    async def send(self, reply: Reply) -> None:
+        """Give the reply to who waits for it. If nobody does, it is delivered by standing in the history."""
+        self._room.deliver(reply)
+
+    async def draft(self, draft: Draft) -> None:
+        """Give partial text to who waits for the reply."""
+        self._room.show(draft)
+
+    async def close(self) -> None:
+        """Close the connections to the store."""
+        self._store.close()
+
+    def _announce(self) -> None:
+        host = f"[{self._web.host}]" if ":" in self._web.host else self._web.host
+        log.info("chat page and API are at http://%s:%d/ (API: /docs)", host, self._web.port)
+        if self._key:
+            log.info("every call needs the API key: Authorization: Bearer WEB_API_KEY; the page asks for it")
+        else:
+            log.info("no API key is set, so only this machine is served")
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the composition root, which stops the runner and so this server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(web: Web) -> socket.socket:
+    family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
+    try:
+        return socket.create_server((web.host, web.port), family=family)
+    except OSError as error:
+        raise SettingsError(
+            f"[web] cannot listen on {web.host} port {web.port}: {error.strerror}. "
+            "Set another host or port in settings.toml, or RAPPORT_WEB__PORT."
+        ) from None
+
+
+def _never_woken(person: str) -> str:
+    raise RuntimeError(f"the web channel only reads here; the runner accepts (asked to wake {person})")

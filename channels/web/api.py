@@ -1,0 +1,266 @@
+"""The routes: chat, stream, history, commands, probes and pages. What they refuse beforehand is in guard.py."""
+
+import asyncio
+import re
+import secrets
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Cookie, Depends, FastAPI, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
+
+from channels.base import Accept
+from channels.web.models import (
+    About,
+    Alive,
+    ChatReply,
+    ChatRequest,
+    CommandEntry,
+    Error,
+    HistoryEntry,
+    Ready,
+    User,
+)
+from channels.web.problems import Problem, handle_all
+from channels.web.stream import ReplyStream
+from channels.web.waiting import Stopping, Waiter, WaitingRoom
+from core import commands
+from core.dialogue import Address, Turn
+from core.errors import StoreUnavailable
+from core.events import MessageEvent
+from core.settings import Settings
+from core.store import Store
+
+STATIC = Path(__file__).parent / "static"
+COOKIE = "rapport_person"
+COOKIE_S = 400 * 86400
+# A caller's users and the page's visitors are different people, whatever they are called.
+CALLERS = "api"
+VISITORS = "page"
+# As JSON, each of a message's characters may take twelve bytes; the rest is room for the other fields.
+BYTES_PER_CHAR = 12
+BYTES_BESIDE = 16 * 1024
+
+DESCRIPTION = """
+A bot that reads the mood of what people write and answers in a tone that fits.
+
+`POST /chat` waits for the reply; `POST /chat/stream` tells of it while it is written, as server-sent events:
+
+- `mood` `{"id", "sentiment", "tone"}`: how the message was read, before the first word of the reply
+- `draft` `{"id", "text"}`: all of the text so far
+- `reply`: the same as `/chat` answers; ends the stream
+- `error` `{"error": {"code", "message"}}`: instead of a reply; ends the stream
+
+Lines that begin with a colon keep the connection open. Every error has the form `{"error": {"code", "message"}}`.
+"""
+
+ERRORS = {
+    400: "No JSON, or not UTF-8.",
+    401: "The key is missing or wrong (when one is set).",
+    409: "A message with this id was answered before; the answer is in the history.",
+    413: "The message or the request is too long.",
+    415: "Not application/json.",
+    422: "A field is missing or wrong, or the message is empty.",
+    429: "Too many messages of this person wait for an answer.",
+    503: "The message cannot be kept safe right now, or the bot is being restarted.",
+}
+
+Responses = dict[int | str, dict[str, Any]]
+Visitor = Annotated[str | None, Cookie(alias=COOKIE, include_in_schema=False)]
+
+
+def max_body(settings: Settings) -> int:
+    """Return how many bytes a request may have."""
+    return BYTES_PER_CHAR * settings.inbox.max_chars + BYTES_BESIDE
+
+
+class Routes:
+    """What the routes share: the way in (``accept``), the room of those who wait, and the store to look things up."""
+
+    def __init__(
+        self, accept: Accept, room: WaitingRoom, store: Store, settings: Settings, reply_timeout_s: float
+    ) -> None:
+        self._accept = accept
+        self._room = room
+        self._store = store
+        self._settings = settings
+        self._timeout_s = reply_timeout_s
+
+    def app(self, *, with_key: bool) -> FastAPI:
+        """Return the application."""
+        app = FastAPI(
+            title=f"{self._settings.bot.name}: the HTTP API",
+            version="1",
+            description=DESCRIPTION,
+            docs_url=None,  # FastAPI's own pages load their scripts from elsewhere; static/docs.html does not
+            redoc_url=None,
+            dependencies=[Depends(HTTPBearer(auto_error=False, description="WEB_API_KEY"))] if with_key else [],
+        )
+        handle_all(app)
+        app.include_router(self._chat_router())
+        app.include_router(self._other_router())
+        app.mount("/static", StaticFiles(directory=STATIC))
+        return app
+
+    def _chat_router(self) -> APIRouter:
+        errors: Responses = {status: {"model": Error, "description": text} for status, text in ERRORS.items()}
+        router = APIRouter(tags=["chat"], responses=errors)
+        late: Responses = {504: {"model": Error, "description": "The reply takes longer; it will be in the history."}}
+        router.post("/chat", response_model=ChatReply, responses=late)(self.chat)
+        as_text = {"text/event-stream": {"schema": {"type": "string"}}}
+        stream: dict[str, Any] = {"description": "The events described above.", "content": as_text}
+        router.post("/chat/stream", response_class=ReplyStream, responses={200: stream})(self.chat_stream)
+        router.get("/history", response_model=list[HistoryEntry])(self.history)
+        return router
+
+    def _other_router(self) -> APIRouter:
+        router = APIRouter(tags=["about"])
+        router.get("/commands", response_model=About)(self.about)
+        router.get("/healthz", response_model=Alive)(self.alive)
+        router.get("/readyz", response_model=Ready, responses={503: {"model": Ready}})(self.ready)
+        router.get("/", include_in_schema=False)(self.page)
+        router.get("/docs", include_in_schema=False)(self.docs)
+        return router
+
+    async def chat(self, said: ChatRequest, visitor: Visitor = None) -> ChatReply:
+        """Say something and wait for the reply."""
+        event = _event(said, visitor)
+        waiter = self._room.enter(event.id)
+        try:
+            await self._take(event, waiter)
+            async with asyncio.timeout(self._timeout_s):
+                return ChatReply.of(await waiter.result())
+        except TimeoutError:
+            raise self._late(said.user) from None
+        except Stopping:
+            raise _stopping(said.user) from None
+        finally:
+            self._room.leave(waiter)
+
+    async def chat_stream(self, said: ChatRequest, visitor: Visitor = None) -> Response:
+        """Say something and see the reply being written."""
+        event = _event(said, visitor)
+        waiter = self._room.enter(event.id)
+        try:
+            await self._take(event, waiter)
+        except BaseException:
+            self._room.leave(waiter)
+            raise
+        return ReplyStream(
+            waiter,
+            self._room,
+            timeout_s=self._timeout_s,
+            late=self._late(said.user),
+            stopping=_stopping(said.user),
+        )
+
+    async def history(
+        self,
+        request: Request,
+        response: Response,
+        user: Annotated[User | None, Query()] = None,
+        visitor: Visitor = None,
+    ) -> list[HistoryEntry]:
+        """Read a conversation, oldest first."""
+        if user is None and _known(visitor) is None:
+            # Here and not with the page: a visit by a link from elsewhere brings no cookie even if there is one, and
+            # would have it replaced. Calls from the page itself always bring it.
+            visitor = secrets.token_hex(16)
+        asking = _event(ChatRequest(message="", user=user), visitor)
+        if user is None:
+            _remember(response, asking.user, secure=request.url.scheme == "https")
+        turns = await asyncio.to_thread(self._store.people.history, asking.person)
+        return [_entry(turn) for turn in turns]
+
+    async def about(self) -> About:
+        """Read what the bot is called and which commands it knows."""
+        return About(
+            bot=self._settings.bot.name,
+            max_chars=self._settings.inbox.max_chars,
+            commands=[CommandEntry(name=command.name, summary=command.summary) for command in commands.TABLE.values()],
+        )
+
+    async def alive(self) -> Alive:
+        """Ask whether this process answers."""
+        return Alive()
+
+    async def ready(self) -> Response:
+        """Ask whether Redis can be reached and a worker with loaded models lives."""
+        try:
+            signs = await asyncio.to_thread(self._store.workers.alive)
+        except StoreUnavailable:
+            state = Ready(status="not ready", redis="away", workers=0)
+        else:
+            workers = sum(sign.ready for sign in signs)
+            state = Ready(status="ready" if workers else "not ready", redis="reachable", workers=workers)
+        return JSONResponse(state.model_dump(), 200 if state.status == "ready" else 503)
+
+    async def page(self) -> Response:
+        """Return the chat page."""
+        return FileResponse(STATIC / "index.html")
+
+    async def docs(self) -> Response:
+        """Return the page that shows /openapi.json."""
+        return FileResponse(STATIC / "docs.html")
+
+    async def _take(self, event: MessageEvent, waiter: Waiter) -> None:
+        """Have the event accepted; a repeated one is waited for again, unless its reply has already gone out."""
+        fresh = await self._accept(event)
+        if not fresh and waiter.reply is None and self._room.was_answered(event.id):
+            where = _where(None if event.workspace == VISITORS else event.user)
+            raise Problem(409, "answered", f"This message was answered before. The answer is in the history: {where}.")
+
+    def _late(self, user: str | None) -> Problem:
+        text = f"The answer takes longer than {self._timeout_s:g} s. It will be in the history: {_where(user)}."
+        return Problem(504, "timeout", text)
+
+
+def _stopping(user: str | None) -> Problem:
+    text = f"I am being restarted. Your message is safe; its answer will be in the history: {_where(user)}."
+    return Problem(503, "stopping", text, {"Retry-After": "2"})
+
+
+def _where(user: str | None) -> str:
+    return "GET /history" if user is None else f"GET /history?user={quote(user, safe='')}"
+
+
+def _known(visitor: str | None) -> str | None:
+    """Return the visitor's id if it is one that this page gave out."""
+    return visitor if visitor and re.fullmatch(r"[0-9a-f]{32}", visitor) else None
+
+
+def _who(user: str | None, visitor: str | None) -> tuple[str, str]:
+    """Return user and workspace."""
+    if user is not None:
+        return user, CALLERS
+    known = _known(visitor)
+    if known is None:
+        raise Problem(422, "no_user", '"user" is missing. Send a name for the person who writes, such as "anna".')
+    return known, VISITORS
+
+
+def _event(said: ChatRequest, visitor: str | None) -> MessageEvent:
+    user, workspace = _who(said.user, visitor)
+    # The person is part of the id: no caller can ask for the reply to someone else's message by guessing its id.
+    # Neither workspace nor key can hold a colon, so two persons never have an id in common.
+    event_id = f"web:{workspace}:{said.id or uuid.uuid4().hex}:{user}"
+    address = Address(channel="web", space=user, direct=True)
+    return MessageEvent(id=event_id, address=address, user=user, workspace=workspace, text=said.message)
+
+
+def _remember(response: Response, visitor: str, *, secure: bool) -> None:
+    response.set_cookie(COOKIE, visitor, max_age=COOKIE_S, httponly=True, samesite="strict", secure=secure)
+
+
+def _entry(turn: Turn) -> HistoryEntry:
+    return HistoryEntry(
+        role=turn.role,
+        text=turn.text,
+        at=turn.at,
+        sentiment=turn.sentiment.label if turn.sentiment else None,
+        tone=turn.tone,
+    )

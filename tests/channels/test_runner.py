@@ -1,0 +1,169 @@
+"""From an adapter to the store and back, on a real Redis; the network is a list."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from channels.base import Accept
+from channels.runner import Runner, clean
+from core import settings
+from core.dialogue import Address
+from core.errors import DeliveryLater, DeliveryRefused, InputError
+from core.events import Draft, MessageEvent, Reply
+from core.store import Store, keys
+from tests.waiting import until
+
+ADA = Address(channel="list", space="ada")
+BOB = Address(channel="list", space="bob")
+
+
+class ListAdapter:
+    """A network that keeps what it is sent; ``trouble`` holds errors to raise first, by reply id."""
+
+    name = "list"
+    text_limit = 1000
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.drafted: list[str] = []
+        self.trouble: dict[str, list[Exception]] = {}
+        self.accept: asyncio.Future[Accept] = asyncio.get_running_loop().create_future()
+        self.closed = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def run(self, accept: Accept) -> None:
+        self.accept.set_result(accept)
+        await asyncio.Event().wait()
+
+    async def send(self, reply: Reply) -> None:
+        await self.gate.wait()
+        for error in self.trouble.get(reply.id, []):
+            self.trouble[reply.id].remove(error)
+            raise error
+        self.sent.append(reply.id)
+
+    async def draft(self, draft: Draft) -> None:
+        self.drafted.append(draft.text)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def store(redis_url: str) -> Store:
+    return Store(redis_url, settings.load(), lambda person: "wake")
+
+
+@pytest_asyncio.fixture
+async def adapter(store: Store) -> AsyncIterator[ListAdapter]:
+    adapter = ListAdapter()
+    async with running(adapter, store):
+        yield adapter
+
+
+@contextlib.asynccontextmanager
+async def running(adapter: ListAdapter, store: Store) -> AsyncIterator[None]:
+    runner = Runner(adapter, store, settings.load().inbox)
+    task = asyncio.create_task(runner.run())
+    await adapter.accept
+    yield
+    runner.stop()
+    await task
+    assert adapter.closed
+
+
+def put(store: Store, number: str, address: Address = ADA) -> None:
+    reply = Reply(id=number, address=address, text="t", in_reply_to=("e" + number,), person="p")
+    store.redis.xadd(keys.outbox("list"), {"reply": reply.model_dump_json()})
+
+
+def event(text: str) -> MessageEvent:
+    return MessageEvent(id="1", address=ADA, user="ada", text=text)
+
+
+async def test_events_go_in_once(adapter: ListAdapter, store: Store) -> None:
+    accept = await adapter.accept
+    assert await accept(event("hello"))
+    assert not await accept(event("hello"))
+    assert store.redis.llen(keys.inbox("list:-:ada")) == 1
+
+
+@pytest.mark.parametrize(("text", "code"), [("x" * 1_000_000, "too_long"), ("", "empty"), (" \n\x00\x07", "empty")])
+async def test_what_cannot_be_taken_is_said_and_not_stored(
+    adapter: ListAdapter, store: Store, text: str, code: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        await (await adapter.accept)(event(text))
+    assert caught.value.code == code
+    assert store.redis.keys("rapport:inbox:*") == []
+
+
+def test_text_is_brought_into_shape() -> None:
+    assert clean("  a\x00b\r\nc\td\x1b[31m ", 100) == "ab\nc\td[31m"
+    assert clean("e\u0301", 100) == "\u00e9"
+    assert clean("caf\udce9", 100) == "caf\ufffd", "what was no UTF-8 can be stored all the same"
+    assert clean("👩‍👩‍👧", 100) == "👩‍👩‍👧"
+
+
+async def test_replies_are_sent_in_order_and_acknowledged(adapter: ListAdapter, store: Store) -> None:
+    for number in range(10):
+        put(store, str(number))
+    await until(lambda: store.redis.xlen(keys.outbox("list")) == 0)
+    assert adapter.sent == [str(number) for number in range(10)]
+
+
+async def test_a_reply_that_must_wait_holds_up_its_own_address_only(adapter: ListAdapter, store: Store) -> None:
+    adapter.trouble["1"] = [DeliveryLater("flood", 0.2), OSError("network"), DeliveryLater("flood", 0.1)]
+    put(store, "1", ADA)
+    put(store, "2", ADA)
+    put(store, "3", BOB)
+    await until(lambda: len(adapter.sent) == 3)
+    assert adapter.sent == ["3", "1", "2"]
+
+
+async def test_what_can_never_be_sent_is_a_dead_letter(adapter: ListAdapter, store: Store) -> None:
+    adapter.trouble["1"] = [DeliveryRefused("the bot was kicked")]
+    put(store, "1")
+    put(store, "2")
+    await until(lambda: adapter.sent == ["2"])
+    await until(lambda: store.redis.llen(keys.dead("list")) == 1)
+    assert "kicked" in store.redis.lindex(keys.dead("list"), 0)
+
+
+async def test_what_was_not_sent_is_sent_by_the_next_process(store: Store) -> None:
+    first = ListAdapter()
+    first.gate.clear()
+    runner = Runner(first, store, settings.load().inbox)
+    task = asyncio.create_task(runner.run())
+    put(store, "1")
+    await until(lambda: [one["pending"] for one in store.redis.xinfo_groups(keys.outbox("list"))] == [1])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    second = ListAdapter()
+    async with running(second, store):
+        await until(lambda: second.sent == ["1"])
+    assert store.redis.xlen(keys.outbox("list")) == 0
+
+
+async def test_drafts_reach_the_adapter_until_the_reply_is_sent(adapter: ListAdapter, store: Store) -> None:
+    def draft(text: str) -> None:
+        store.outbox("list").publish(Draft(reply_id="1", address=ADA, in_reply_to=("e1",), text=text))
+
+    await until(lambda: store.redis.pubsub_numsub(keys.drafts("list"))[0][1] == 1)
+    draft("so")
+    await until(lambda: adapter.drafted == ["so"])
+    put(store, "1")
+    await until(lambda: adapter.sent == ["1"])
+    draft("too late")
+    put(store, "2")
+    await until(lambda: adapter.sent == ["1", "2"])
+    assert adapter.drafted == ["so"]
+
+
+async def test_stop_is_passed_on_at_once(adapter: ListAdapter, store: Store) -> None:
+    await (await adapter.accept)(event("/stop"))
+    assert store.redis.exists(keys.stop("list:-:ada"))

@@ -1,0 +1,104 @@
+"""What happens when the model raises: the request at fault fails alone, memory is respected, a dead model is named."""
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from core.errors import EngineBroken, GenerationFailed
+from core.settings import Generation
+from tests.workers.engine import tiny
+from tests.workers.engine.test_chat import WAIT_S, held, serving
+from tests.workers.engine.tiny import prompt
+from workers.engine.loading import LoadedChat
+
+TOKENIZER = tiny.starter_tokenizer()
+POISON = TOKENIZER.convert_tokens_to_ids("Z")
+
+
+class Fragile(LlamaForCausalLM):
+    """A model that fails on one token, on more rows than its memory holds, or altogether."""
+
+    rows = 1000
+    dead = False
+
+    def forward(self, input_ids: torch.Tensor, **kwargs: object) -> object:  # type: ignore[override]
+        if self.dead:
+            raise RuntimeError("the device is gone")
+        if (input_ids == POISON).any():
+            raise RuntimeError("poisoned")
+        if len(input_ids) > self.rows:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().forward(input_ids=input_ids, **kwargs)
+
+
+def fragile() -> tuple[Fragile, LoadedChat]:
+    model = tiny.llama(TOKENIZER, Fragile)
+    assert isinstance(model, Fragile)
+    return model, LoadedChat(model, TOKENIZER, torch.device("cpu"), encoder_decoder=False)
+
+
+def test_poisoned_request_fails_alone() -> None:
+    _, chat = fragile()
+    with serving(chat) as engine:
+        _, release = held(engine)
+        waiting = [engine.submit(prompt(text)) for text in ("hello", "Z", "what is my name?")]
+        release()
+        assert waiting[0].result(WAIT_S).text
+        assert waiting[2].result(WAIT_S).text
+        with pytest.raises(GenerationFailed, match="poisoned"):
+            waiting[1].result(WAIT_S)
+
+
+def test_poison_alone_never_breaks_the_engine() -> None:
+    _, chat = fragile()
+    with serving(chat) as engine:
+        for _ in range(5):
+            with pytest.raises(GenerationFailed):
+                engine.submit(prompt("Z")).result(WAIT_S)
+        assert engine.submit(prompt("hello")).result(WAIT_S).text
+
+
+def test_out_of_memory_halves_the_batch() -> None:
+    model, chat = fragile()
+    model.rows = 2
+    with serving(chat, batch=8) as engine:
+        _, release = held(engine)
+        waiting = [engine.submit(prompt(f"hello {at}")) for at in range(7)]
+        release()
+        assert all(one.result(WAIT_S).text for one in waiting)
+
+
+def test_dead_model_breaks_the_engine() -> None:
+    model, chat = fragile()
+    with serving(chat) as engine:
+        assert engine.submit(prompt("hello")).result(WAIT_S).text
+        model.dead = True
+        for _ in range(2):
+            with pytest.raises(GenerationFailed):
+                engine.submit(prompt("hello")).result(WAIT_S)
+        with pytest.raises(EngineBroken, match="the device is gone"):
+            engine.submit(prompt("hello")).result(WAIT_S)
+        with pytest.raises(EngineBroken):
+            engine.submit(prompt("hello"))
+
+
+def test_dead_model_fails_all_that_waits() -> None:
+    model, chat = fragile()
+    with serving(chat, batch=2) as engine:
+        _, release = held(engine)
+        waiting = [engine.submit(prompt("hello")) for _ in range(6)]
+        model.dead = True
+        with pytest.raises((GenerationFailed, EngineBroken)):
+            release()
+        for one in waiting[2:]:
+            with pytest.raises(EngineBroken):
+                one.result(WAIT_S)
+
+
+def test_generation_settings_of_the_model_do_not_leak() -> None:
+    _, chat = fragile()
+    assert chat.model.generation_config is not None
+    chat.model.generation_config.update(num_beams=4, max_length=12, min_length=3, do_sample=True, top_k=5)
+    with serving(chat) as engine:
+        done = engine.submit(prompt("hello")).result(WAIT_S)
+    assert done.completion_tokens == Generation(max_new_tokens=24).max_new_tokens
