@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Cookie, Depends, FastAPI, Query, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 
@@ -113,7 +113,7 @@ class Routes:
         router.post("/chat", response_model=ChatReply, responses=late)(self.chat)
         as_text = {"text/event-stream": {"schema": {"type": "string"}}}
         stream: dict[str, Any] = {"description": "The events described above.", "content": as_text}
-        router.post("/chat/stream", response_class=ReplyStream, responses={200: stream})(self.chat_stream)
+        router.post("/chat/stream", response_class=StreamingResponse, responses={200: stream})(self.chat_stream)
         router.get("/history", response_model=list[HistoryEntry])(self.history)
         return router
 

@@ -1,0 +1,64 @@
+"""Servers for the tests of the web channel."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.channels.web.stack import RedisServer, Stack, echo
+
+KEY = "a-key-of-this-test"
+
+
+@pytest.fixture(scope="session")
+def web_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_stack(web_redis: RedisServer) -> Iterator[Stack]:
+    stack = Stack(web_redis.url(0))
+    stack.start_worker()
+    yield stack
+    stack.close()
+
+
+@pytest.fixture
+def stack(shared_stack: Stack) -> Stack:
+    """The stack that most tests share, with different users, and with the script back at the beginning."""
+    shared_stack.script = echo
+    return shared_stack
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    with stack.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def locked(web_redis: RedisServer) -> Iterator[Stack]:
+    """A channel that others can reach, with a key."""
+    stack = Stack(web_redis.url(1), key=KEY, host="0.0.0.0")
+    stack.start_worker()
+    yield stack
+    stack.close()
+
+
+@pytest.fixture
+def make_stack(web_redis: RedisServer) -> Iterator[Callable[..., Stack]]:
+    """Make stacks with settings of their own; without a worker until it is started."""
+    made: list[Stack] = []
+
+    def make(**options: Any) -> Stack:
+        stack = Stack(web_redis.url(2), **options)
+        stack.store.redis.flushdb()
+        made.append(stack)
+        return stack
+
+    yield make
+    for stack in made:
+        stack.close()
