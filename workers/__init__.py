@@ -1,1 +1,1 @@
-"""What turns waiting messages into replies: the Celery tasks, and in ``engine`` the models. No channel is known here."""
+"""What turns waiting messages into replies: Celery tasks, and in ``engine`` the models. Knows no channel."""

@@ -81,7 +81,7 @@ def load_config(name: str, section: str) -> tuple[str, PretrainedConfig]:
     try:
         return source, AutoConfig.from_pretrained(source)
     except Exception as error:  # the hub client raises many kinds
-        raise _missing(setting, source, error) from error
+        raise missing(setting, source, error) from error
 
 
 def load_chat(settings: Generation) -> LoadedChat:
@@ -100,7 +100,7 @@ def load_chat(settings: Generation) -> LoadedChat:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model: PreTrainedModel = kind.from_pretrained(source, dtype=pick_dtype(device))
     except Exception as error:
-        raise _missing(setting, source, error) from error
+        raise missing(setting, source, error) from error
     if not tokenizer.chat_template and not encoder_decoder:
         raise ModelMissing(
             f"Setting {setting}: this model has no chat template, so it was not trained to converse. "
@@ -109,7 +109,8 @@ def load_chat(settings: Generation) -> LoadedChat:
     return LoadedChat(model.to(device).eval(), tokenizer, device, encoder_decoder)  # type: ignore[arg-type]
 
 
-def _missing(setting: str, source: str, error: Exception) -> ModelMissing:
+def missing(setting: str, source: str, error: Exception) -> ModelMissing:
+    """Return the error for a model that did not load, with the first line of the reason."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if Path(source).is_dir():
         return ModelMissing(

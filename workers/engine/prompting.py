@@ -13,8 +13,8 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
-from jinja2.exceptions import TemplateError
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from core.dialogue import PromptMessage, Tone
@@ -75,7 +75,7 @@ class Renderer(ABC):
 
     def _tokenize(self, text: str) -> list[int]:
         with self._lock:
-            return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+            return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _same_controls(self, ids: list[int], harmless: list[int]) -> bool:
         controls = self._control_ids
@@ -91,19 +91,19 @@ class TemplateRenderer(Renderer):
         self._knows_tone = bool(_TONE_VARIABLE.search(template))
         self._takes_system = self._shows("system", "user")
         self._takes_reply_first = self._shows("assistant", "user")
-        found = {marker for marker in self._scaffold() if marker not in self._markers}
-        self._markers = by_length([*self._markers, *found, NOTE_OPEN])
+        notes = set() if self._knows_tone else {NOTE_OPEN}
+        self._markers = by_length([*{*self._markers, *self._scaffold(), *notes}])
 
     def _encode(self, messages: Sequence[PromptMessage], tone: Tone) -> list[int]:
         shaped = list(messages) if self._knows_tone else self._shaped(messages, tone)
         try:
             return self._tokenize(self._render(shaped, tone))
-        except TemplateError as error:
+        except Exception as error:  # a template raises what it likes
             raise GenerationFailed(f"The model's chat template refuses this conversation: {error}") from error
 
     def _render(self, messages: Sequence[PromptMessage], tone: Tone) -> str:
         rows = [{"role": m.role, "content": m.content, **({"tone": m.tone} if m.tone else {})} for m in messages]
-        variables = {"tone": tone.name} if self._knows_tone else {}
+        variables: dict[str, Any] = {"tone": tone.name} if self._knows_tone else {}
         text = self._tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=True, **variables)
         assert isinstance(text, str)
         return text
@@ -161,7 +161,7 @@ class PersonaRenderer(Renderer):
     def _encode(self, messages: Sequence[PromptMessage], tone: Tone) -> list[int]:
         system = " ".join(m.content for m in messages if m.role == "system")
         end = [] if self._tokenizer.eos_token_id is None else [self._tokenizer.eos_token_id]
-        head: list[int] = self._piece(f"{PERSONA_LINE}my tone is {tone.name}.")
+        head = self._tokenize(f" {PERSONA_LINE}my tone is {tone.name}.")
         for fact in _facts(system):
             line = self._piece(PERSONA_LINE + fact)
             if len(head) + len(line) > self._limit // 3:  # the conversation needs the room more
@@ -205,7 +205,9 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], froze
     added = {index: token.content for index, token in tokenizer.added_tokens_decoder.items()}
     added |= dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
     marked = {index: text for index, text in added.items() if len(text.strip()) > 1}
-    return by_length(list({text.strip() for text in marked.values()})), frozenset(marked)
+    # Ordinary text may hold characters that the vocabulary lacks.
+    ids = frozenset(marked) - {tokenizer.unk_token_id}
+    return by_length(list({text.strip() for text in marked.values()})), ids
 
 
 def by_length(texts: list[str]) -> list[str]:

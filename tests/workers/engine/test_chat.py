@@ -1,5 +1,6 @@
 """The chat engine on tiny models: batching, streaming, ending early, and limits."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,14 @@ from workers.engine.chat import ChatEngine
 from workers.engine.loading import LoadedChat, load_chat
 
 WAIT_S = 30.0
-QUESTIONS = ["hi", "my order is late and nobody answers " * 3, "what is my name?", "thank you", "a", "how are you today?"]
+QUESTIONS = [
+    "hi",
+    "my order is late and nobody answers " * 3,
+    "what is my name?",
+    "thank you",
+    "a",
+    "how are you today?",
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +86,7 @@ def test_stream_grows_and_ends_with_the_reply(tok: object, tmp_path: Path) -> No
         done = engine.submit(asked, seen.append).result(WAIT_S)
         assert seen[-1] == done.text
         assert len(seen) > 3
-        assert all(later.startswith(earlier) for earlier, later in zip(seen, seen[1:], strict=False))
+        assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(seen))
         assert done.finish_reason == "length"
         assert done.completion_tokens == 24
         assert done.prompt_tokens == engine.count_tokens(asked.messages, PLAIN)

@@ -106,7 +106,9 @@ def test_two_labels_leave_neutral_at_nothing(tmp_path: Path) -> None:
     assert reading.sentiment.scores["neutral"] == 0
 
 
-@pytest.mark.parametrize("names", [["joy", "anger"], ["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"], ["positive", "other"]])
+@pytest.mark.parametrize(
+    "names", [["joy", "anger"], ["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"], ["positive", "other"]]
+)
 def test_unknown_labels_are_an_error(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(ModelMissing, match=r"\[sentiment\] model = .*labels.*id2label"):
         load(tmp_path, names)

@@ -20,7 +20,7 @@ def test_missing_folder(name: str) -> None:
 
 
 def test_folder_without_a_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelMissing, match="no config.json"):
+    with pytest.raises(ModelMissing, match=r"no config\.json"):
         ChatEngine.load(Generation(model=str(tmp_path)))
 
 

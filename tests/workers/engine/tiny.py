@@ -17,7 +17,12 @@ from transformers import (
 from core.dialogue import Prompt, PromptMessage, Tone
 from training.template import ASSISTANT, BEGIN, CHAT_TEMPLATE, CONTROL_TOKENS, END, PAD, TONE, USER
 
-TEXTS = ["hello there, how are you today?", "my order is late and nobody answers", "thank you so much", "what is my name?"]
+TEXTS = [
+    "hello there, how are you today?",
+    "my order is late and nobody answers",
+    "thank you so much",
+    "what is my name?",
+]
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -36,7 +41,9 @@ def prompt(*texts: str, tone: Tone = PLAIN, system: str | None = None) -> Prompt
     """A prompt whose texts are said in turn, the user first."""
     head = [PromptMessage(role="system", content=system)] if system else []
     turns = [
-        PromptMessage(role="assistant", content=text, tone="warm") if at % 2 else PromptMessage(role="user", content=text)
+        PromptMessage(role="assistant", content=text, tone="warm")
+        if at % 2
+        else PromptMessage(role="user", content=text)
         for at, text in enumerate(texts)
     ]
     return Prompt(messages=(*head, *turns), tone=tone)

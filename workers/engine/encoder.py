@@ -1,0 +1,159 @@
+"""The encoder: sentiment and embedding of texts, read in one batched pass.
+
+One thread owns the model and takes all that waits as soon as it is free, so callers on many threads share passes.
+What the models compute is in sentiment.py.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from core.dialogue import Reading, Sentiment
+from core.errors import EngineBroken, EngineError, GenerationFailed
+from core.settings import SentimentSettings
+from workers.engine.loading import load_config, missing, pick_device, pick_dtype
+from workers.engine.sentiment import HEAD_FILE, LABELS, ClassifierReader, StarterReader, spell_symbols
+
+log = logging.getLogger(__name__)
+
+# Mood shows at the beginning and at the end of a long text; the middle costs time.
+MAX_TOKENS = 256
+_NO_OPINION = Sentiment(label="neutral", scores=dict.fromkeys(LABELS, 1 / len(LABELS)), valence=0.0)
+
+_Job = tuple[list[int], "Future[Reading]"]
+
+
+class Encoder:
+    """A loaded encoder. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        reader: StarterReader | ClassifierReader,
+        tokenizer: PreTrainedTokenizerBase,
+        device: torch.device,
+        batch: int,
+    ) -> None:
+        self._reader = reader.to(device).eval()
+        self._tokenizer = tokenizer
+        self._pad = tokenizer.pad_token_id or 0
+        self._spell = isinstance(reader, StarterReader)
+        self._device = device
+        self._batch = batch
+        self._waiting: deque[_Job] = deque()
+        self._wake = threading.Condition()
+        self._tokenizing = threading.Lock()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="encoder", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def load(cls, settings: SentimentSettings) -> "Encoder":
+        """Load the model that ``[sentiment]`` names: the shipped encoder, or any sequence classifier.
+
+        Raises:
+            ModelMissing: no such model, or its labels cannot be mapped to negative, neutral and positive.
+            SettingsError: the device does not exist.
+        """
+        device = pick_device(settings.device, "sentiment")
+        source, config = load_config(settings.model, "sentiment")
+        setting = f'[sentiment] model = "{settings.model}"'
+        reader: StarterReader | ClassifierReader
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            if (Path(source) / HEAD_FILE).is_file():
+                reader = StarterReader(source, config, pick_dtype(device))
+            else:
+                reader = ClassifierReader(source, config, pick_dtype(device), setting)
+        except EngineError:
+            raise
+        except Exception as error:
+            raise missing(setting, source, error) from error
+        return cls(reader, tokenizer, device, settings.batch)
+
+    def read(self, texts: Sequence[str]) -> list[Reading]:
+        """Return the reading of each text, in order; blocks until all are read.
+
+        A text without any visible character reads neutral with equal probabilities: there is nothing to have an
+        opinion on. Of texts over MAX_TOKENS tokens the beginning and the end are read.
+
+        Raises:
+            GenerationFailed: the model failed on a text, also alone.
+            EngineBroken: the encoder is closed.
+        """
+        jobs: list[_Job] = [(ids, Future()) for ids in self._tokenize(texts)]
+        with self._wake:
+            if self._closing:
+                raise EngineBroken("The encoder is closed.")
+            self._waiting.extend(jobs)
+            self._wake.notify()
+        readings = [future.result() for _, future in jobs]
+        return [
+            reading if text.strip() else reading.model_copy(update={"sentiment": _NO_OPINION})
+            for text, reading in zip(texts, readings, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Stop; what waits is answered with EngineBroken."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        prepared = [spell_symbols(text) if self._spell else text for text in texts]
+        with self._tokenizing:  # fast tokenizers keep their options in shared state
+            rows: list[list[int]] = self._tokenizer(prepared, verbose=False)["input_ids"]
+        half = MAX_TOKENS // 2
+        # A tokenizer without marks of its own makes nothing of an empty text; a model needs one token at least.
+        rows = [ids or [self._pad] for ids in rows]
+        return [ids if len(ids) <= MAX_TOKENS else ids[:half] + ids[-half:] for ids in rows]
+
+    def _serve(self) -> None:
+        while True:
+            with self._wake:
+                while not self._waiting and not self._closing:
+                    self._wake.wait()
+                jobs = list(self._waiting)
+                self._waiting.clear()
+            if self._closing:
+                for _, future in jobs:
+                    future.set_exception(EngineBroken("The encoder was closed."))
+                return
+            jobs.sort(key=lambda job: len(job[0]))  # alike lengths together: little padding
+            for at in range(0, len(jobs), self._batch):
+                self._run(jobs[at : at + self._batch])
+
+    def _run(self, jobs: list[_Job]) -> None:
+        try:
+            readings = self._pass([ids for ids, _ in jobs])
+        except Exception as error:
+            if len(jobs) > 1:
+                log.warning("a pass over %d texts failed (%s); each is read alone", len(jobs), error)
+                for job in jobs:
+                    self._run([job])
+            else:
+                log.exception("the encoder failed on a text")
+                jobs[0][1].set_exception(GenerationFailed(f"The encoder failed on this text: {error}"))
+            return
+        for (_, future), reading in zip(jobs, readings, strict=True):
+            future.set_result(reading)
+
+    def _pass(self, rows: list[list[int]]) -> list[Reading]:
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [self._pad] * (width - len(row)) for row in rows], device=self._device)
+        lengths = torch.tensor([len(row) for row in rows], device=self._device)
+        mask = torch.arange(width, device=self._device) < lengths.unsqueeze(1)
+        with torch.inference_mode():
+            probabilities, embeddings = self._reader(ids, mask)
+        return [
+            Reading(sentiment=Sentiment.of(dict(zip(LABELS, scores, strict=True))), embedding=tuple(embedding))
+            for scores, embedding in zip(probabilities.tolist(), embeddings.tolist(), strict=True)
+        ]

@@ -1,0 +1,233 @@
+"""One batched pass of ``model.generate``: padding, sampling, streaming, and rows that end before the others.
+
+Knows nothing of queues, threads and retries; those are in chat.py, which hands over the rows and gets back what
+each of them said.
+"""
+
+import copy
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers.generation.logits_process import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
+
+from core.dialogue import Completion, FinishReason
+from core.settings import Generation as GenerationSettings
+from workers.engine.loading import LoadedChat
+
+log = logging.getLogger(__name__)
+
+# Bytes of an unfinished character, and the two code points that announce more of the same sign.
+_UNFINISHED = "\ufffd\u200d\ufe0f"
+# A reply that came out empty is tried once more with at least this many tokens.
+_RETRY_TOKENS = 4
+
+
+class Row(Protocol):
+    """One request as this module sees it."""
+
+    prompt_ids: list[int]
+    deadline: float
+    on_text: Callable[[str], None] | None
+
+    @property
+    def cancelled(self) -> bool:
+        """Has someone asked to end it?"""
+
+
+@dataclass
+class _State:
+    row: Row
+    tokens: list[int] = field(default_factory=list)
+    reason: FinishReason | None = None
+    shown: str = ""
+    listening: bool = True
+
+
+class Generator:
+    """The model with its sampling, ready to complete batches. For one thread only."""
+
+    def __init__(self, chat: LoadedChat, settings: GenerationSettings, max_new_tokens: int) -> None:
+        self._model: Any = chat.model  # generate() is not typed
+        self._tokenizer = chat.tokenizer
+        self._device = chat.device
+        self._encoder_decoder = chat.encoder_decoder
+        self._penalty = settings.repetition_penalty
+        self._beams = settings.num_beams
+        self._config = _generation_config(chat, settings, max_new_tokens)
+        self._max_new_tokens = max_new_tokens
+        # The model's own configuration would fill in whatever ours leaves open.
+        chat.model.generation_config = self._config
+        self._ends = frozenset(_as_list(self._config.eos_token_id))
+
+    def complete(self, rows: Sequence[Row], each_step: Callable[[], None], retry: bool = False) -> list[Completion]:
+        """Complete all rows together and return what each said, in order.
+
+        A row that is cancelled or past its deadline (``time.monotonic()`` seconds) ends with the text so far;
+        the others go on. ``each_step`` is called after every token. ``retry`` forbids an immediate end.
+        Whatever the model raises comes out as it is.
+        """
+        input_ids, mask = self._padded([row.prompt_ids for row in rows])
+        start = 1 if self._encoder_decoder else input_ids.shape[1]
+        watch = _Watch(rows, start, self._beams, self._ends, self._text, each_step)
+        config = self._config
+        if retry:
+            config = copy.deepcopy(config)
+            config.min_new_tokens = min(_RETRY_TOKENS, self._max_new_tokens)
+        with torch.inference_mode():
+            output = self._model.generate(
+                input_ids=input_ids,
+                attention_mask=mask,
+                generation_config=config,
+                logits_processor=self._processors(start),
+                stopping_criteria=StoppingCriteriaList([watch]),
+            )
+        assert isinstance(output, torch.Tensor)
+        if self._beams > 1:
+            watch.take(output[:, start:].tolist(), self._max_new_tokens)
+        return [self._completion(state) for state in watch.states]
+
+    def check(self) -> None:
+        """Run the model on one token; whatever it raises shows that the model itself is at fault."""
+        token = next(iter(self._ends), 0)
+        ids = torch.tensor([[token]], device=self._device)
+        with torch.inference_mode():
+            self._model(input_ids=ids, **({"decoder_input_ids": ids} if self._encoder_decoder else {}))
+
+    def _padded(self, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (ids, mask), both int64 [rows, longest]: a decoder is padded on the left, an encoder on the right."""
+        width = max(map(len, prompts))
+        pad = int(_as_list(self._config.pad_token_id)[0])
+        blanks = [[pad] * (width - len(ids)) for ids in prompts]
+        off = [[0] * len(blank) for blank in blanks]
+        on = [[1] * len(ids) for ids in prompts]
+        left = not self._encoder_decoder
+        ids = [b + p if left else p + b for p, b in zip(prompts, blanks, strict=True)]
+        mask = [b + p if left else p + b for p, b in zip(on, off, strict=True)]
+        return torch.tensor(ids, device=self._device), torch.tensor(mask, device=self._device)
+
+    def _processors(self, start: int) -> LogitsProcessorList:
+        # Only what the reply itself repeats is penalised: a name from the history may well be said again.
+        if self._penalty == 1:
+            return LogitsProcessorList()
+        return LogitsProcessorList([RepetitionPenaltyLogitsProcessor(self._penalty, prompt_ignore_length=start)])
+
+    def _text(self, tokens: list[int]) -> str:
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        assert isinstance(text, str)
+        return text.strip()
+
+    def _completion(self, state: _State) -> Completion:
+        text = self._text(state.tokens)
+        if self._beams == 1:
+            _show(state, text)
+        return Completion(
+            text=text,
+            finish_reason=state.reason or "length",
+            prompt_tokens=len(state.row.prompt_ids),
+            completion_tokens=len(state.tokens),
+        )
+
+
+class _Watch(StoppingCriteria):
+    """Sees every token as it is chosen: passes text on, and ends rows."""
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        start: int,
+        beams: int,
+        ends: frozenset[int],
+        text: Callable[[list[int]], str],
+        each_step: Callable[[], None],
+    ) -> None:
+        self.states = [_State(row) for row in rows]
+        self._start = start
+        self._beams = beams
+        self._ends = ends
+        self._text = text
+        self._each_step = each_step
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:
+        """Return which rows end now: bool [rows], or [rows x beams]."""
+        if self._beams == 1:
+            for state, token in zip(self.states, input_ids[:, -1].tolist(), strict=True):
+                if state.reason is None:
+                    self._add(state, token)
+        now = time.monotonic()
+        for state in self.states:
+            if state.reason is None and state.row.cancelled:
+                state.reason = "cancelled"
+            elif state.reason is None and now >= state.row.deadline:
+                state.reason = "timeout"
+        self._each_step()
+        ended = torch.tensor([state.reason is not None for state in self.states], device=input_ids.device)
+        return ended.repeat_interleave(input_ids.shape[0] // len(self.states))
+
+    def take(self, outputs: list[list[int]], limit: int) -> None:
+        """Set the states from the best beam of each row, which is known only at the end."""
+        for state, tokens in zip(self.states, outputs, strict=True):
+            end = next((at for at, token in enumerate(tokens) if token in self._ends), None)
+            state.tokens = tokens[:end]
+            if state.reason is None:
+                state.reason = "length" if end is None and len(tokens) >= limit else "stop"
+
+    def _add(self, state: _State, token: int) -> None:
+        if token in self._ends:
+            state.reason = "stop"
+            return
+        state.tokens.append(token)
+        if state.row.on_text is not None and state.listening:
+            _show(state, self._text(state.tokens).rstrip(_UNFINISHED).rstrip())
+
+
+def _show(state: _State, text: str) -> None:
+    """Hand the text so far to whoever listens; one who fails is not called again."""
+    if state.row.on_text is None or not state.listening or not text or text == state.shown:
+        return
+    state.shown = text
+    try:
+        state.row.on_text(text)
+    except Exception:
+        state.listening = False
+        log.exception("on_text failed; this reply is no longer streamed")
+
+
+def _generation_config(chat: LoadedChat, settings: GenerationSettings, max_new_tokens: int) -> GenerationConfig:
+    """Return the settings' sampling with the model's own marks and, for encoder-decoders, its length rules."""
+    own = chat.model.generation_config
+    assert own is not None
+    eos = own.eos_token_id if own.eos_token_id is not None else chat.tokenizer.eos_token_id
+    pad = next((one for one in (own.pad_token_id, chat.tokenizer.pad_token_id, *_as_list(eos)) if one is not None), 0)
+    config = GenerationConfig(  # type: ignore[no-untyped-call]
+        bos_token_id=own.bos_token_id,
+        eos_token_id=eos,
+        pad_token_id=pad,
+        max_new_tokens=max_new_tokens,
+        num_beams=settings.num_beams,
+        do_sample=settings.temperature > 0,
+        repetition_penalty=1.0,
+    )
+    if settings.temperature > 0:
+        config.temperature = max(settings.temperature, 0.01)
+        config.top_p = settings.top_p
+        config.top_k = 0
+    if chat.encoder_decoder:
+        config.decoder_start_token_id = own.decoder_start_token_id
+        config.forced_bos_token_id = own.forced_bos_token_id
+        config.no_repeat_ngram_size = own.no_repeat_ngram_size
+        config.encoder_no_repeat_ngram_size = own.encoder_no_repeat_ngram_size
+        config.min_length = min(own.min_length or 0, max_new_tokens)
+    return config
+
+
+def _as_list(ids: int | list[int] | torch.Tensor | None) -> list[int]:
+    if ids is None:
+        return []
+    if isinstance(ids, int):
+        return [ids]
+    return [int(one) for one in ids]
