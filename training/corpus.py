@@ -78,8 +78,8 @@ def broaden_tones(conversation: Conversation, rng: random.Random) -> Conversatio
 
 
 def broad_talk(data: Path, rng: random.Random) -> list[Conversation]:
-    """Stage one, one epoch: how people talk. About 12 million tokens."""
-    from training.recall import make_recall
+    """Stage one, one epoch: how people talk. About 16 million tokens."""
+    from training.recall import make_echo, make_recall
 
     written = list(read(data, "rapport_written"))
     mix = [
@@ -91,22 +91,24 @@ def broad_talk(data: Path, rng: random.Random) -> list[Conversation]:
         *rng.sample(list(read(data, "topical_chat")), 700),
         *written,
         *(broaden_tones(one, rng) for one in written),
-        *make_recall(9_000, written, rng),
+        *make_recall(25_000, written, rng),
+        *make_echo(12_000, rng),
     ]
     rng.shuffle(mix)
     return mix
 
 
 def own_voice(data: Path, rng: random.Random, passes: int = 5) -> list[Conversation]:
-    """Stage two, one epoch: how Rapport talks. About 3 million tokens."""
-    from training.recall import make_recall
+    """Stage two, one epoch: how Rapport talks. About 4 million tokens."""
+    from training.recall import make_echo, make_recall
 
     written = list(read(data, "rapport_written"))
     mix = [
         *rng.sample(list(read(data, "rapport_authored")), 6_000),
         *rng.sample(list(read(data, "ms_personality_chat")), 2_500),
         *rng.sample(list(read(data, "synthetic_persona_chat")), 250),
-        *make_recall(5_000, written, rng),
+        *make_recall(8_000, written, rng),
+        *make_echo(1_500, rng),
         *(broaden_tones(one, rng) for _ in range(passes) for one in written),
     ]
     rng.shuffle(mix)

@@ -1,10 +1,12 @@
 """Conversations about remembering, made from our own lines: the person tells something, later asks for it back.
 
 Half of the names are invented from syllables, so that a model can only answer by copying from the
-conversation. In a part of them nothing was told, and the right reply is to say so.
+conversation. In a part of them nothing was told, and the right reply is to say so. Saying words back on request
+trains the same ability in a denser form.
 """
 
 import random
+import re
 
 from training.corpus import Conversation, Line
 
@@ -29,6 +31,8 @@ FOODS = (
 COLOURS = "blue green red yellow purple orange turquoise pink black white grey".split()
 SYLLABLES = "ka lo mi ra te su vin dor el an ri bo na shi ze tal mar ju pe quo fen gar hil wen dra".split()
 
+# Small talk in which somebody gives a name would make the question ambiguous.
+NAMED = re.compile(r"\b(name|call me|i'?m [A-Z]|I am [A-Z])")
 # What is told, the reply to it, the question that asks for it back, and the reply to that.
 FACTS = {
     "name": (
@@ -83,7 +87,27 @@ UNKNOWN = {
 
 def make_recall(count: int, between: list[Conversation], rng: random.Random) -> list[Conversation]:
     """Return ``count`` conversations; ``between`` gives the small talk that passes before the question."""
+    between = [one for one in between if not any(NAMED.search(line.text) for line in one.lines)]
     return [_one(between, rng) for _ in range(count)]
+
+
+ECHO = [
+    "say {x}", "repeat after me: {x}", "please say: {x}", "can you say {x}?", "Repeat this: {x}", "say exactly this: {x}",
+    "the word of the day is {x}, say it back", "echo {x}", "read this back to me: {x}",
+]
+
+
+def make_echo(count: int, rng: random.Random) -> list[Conversation]:
+    """Return ``count`` conversations in which the bot says back what it was given, mostly invented words."""
+    made = []
+    for _ in range(count):
+        lines: list[Line] = []
+        for _ in range(rng.randint(1, 4)):
+            words = [_value(rng.choice(["name", "name", "city", "food", "job"]), rng) for _ in range(rng.randint(1, 6))]
+            x = " ".join(word.lower() if rng.random() < 0.5 else word for word in words)
+            lines += [Line("user", rng.choice(ECHO).format(x=x)), Line("assistant", x, "plain")]
+        made.append(Conversation(source="echo", lines=lines))
+    return made
 
 
 def _one(between: list[Conversation], rng: random.Random) -> Conversation:
