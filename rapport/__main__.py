@@ -1,0 +1,58 @@
+"""The command ``rapport``: its subcommands, and how an error ends it. What they do is in local.py and doctor.py."""
+
+import sys
+
+import typer
+
+from core.errors import RapportError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="A messaging bot that reads the mood and answers in a fitting tone.",
+)
+
+
+@app.command()
+def chat() -> None:
+    """Talk to the bot here. Starts what is needed and ends it afterwards; input may be piped in."""
+    from rapport import local
+
+    raise typer.Exit(local.chat())
+
+
+@app.command()
+def up() -> None:
+    """Run everything that is configured: web page, worker, and each channel whose token is set."""
+    from rapport import local
+
+    local.up()
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker in the foreground, on the Redis that REDIS_URL names."""
+    from rapport import local
+
+    local.worker()
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is fine, what is missing and how to fix it; the exit code is 1 if something needed is broken."""
+    from rapport import doctor
+
+    raise typer.Exit(0 if doctor.report() else 1)
+
+
+def main() -> None:
+    """Run the command; an error on purpose is told on standard error without a traceback, with exit code 1."""
+    try:
+        app()
+    except RapportError as error:
+        print(f"rapport: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""``rapport doctor``: each thing that Rapport needs, how it is, and how to put it right. Makes nothing but the data folder."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
+
+import redis
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from core import settings
+from core.errors import RapportError
+from core.settings import Settings
+from core.store import Store
+from rapport import models, procfile
+from rapport.stack import OLDEST, connect, data_folder, find_server, running_url
+
+State = Literal["fine", "off", "warning", "broken"]
+SIGNS: dict[State, str] = {
+    "fine": "[green]✓ fine[/]",
+    "off": "[dim]– off[/]",
+    "warning": "[yellow]! look[/]",
+    "broken": "[red]✗ broken[/]",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row: what was looked at, how it is, and what to do if it is not fine."""
+
+    what: str
+    state: State
+    text: str
+
+
+def report() -> bool:
+    """Print the table; return whether nothing that is needed is broken."""
+    findings = list(examine())
+    table = Table(title="Rapport", title_justify="left", show_lines=False)
+    for column in ("what", "state", "found, and what to do"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        table.add_row(Text(finding.what), SIGNS[finding.state], Text(finding.text))
+    Console().print(table)
+    return all(finding.state != "broken" for finding in findings)
+
+
+def examine() -> Iterator[Finding]:
+    """Yield the findings; one that goes wrong does not keep the others from being made."""
+    try:
+        conf = settings.load()
+    except RapportError as error:
+        for line in str(error).splitlines():
+            yield Finding("settings", "broken", line)
+        return
+    yield Finding("settings", "fine", f"{settings.settings_file()}: {', '.join(Settings.model_fields)}")
+    if overridden := sorted(name for name in os.environ if name.startswith("RAPPORT_") and "__" in name):
+        yield Finding("settings", "fine", f"from the environment instead: {', '.join(overridden)}")
+    for what, check in CHECKS.items():
+        try:
+            yield from check(conf)
+        except RapportError as error:
+            yield Finding(what, "broken", str(error))
+
+
+def _data(conf: Settings) -> Iterator[Finding]:
+    yield Finding("data folder", "fine", f"{data_folder(conf)} can be written")
+
+
+def _redis(conf: Settings) -> Iterator[Finding]:
+    given = conf.redis_url.get_secret_value() if conf.redis_url else ""
+    url = given or running_url(data_folder(conf))
+    if not url:
+        binary, version = find_server()
+        text = f"REDIS_URL is not set: `rapport chat` and `rapport up` start a private one ({binary.name} {version})"
+        yield Finding("redis", "fine", text)
+        yield Finding("worker", "off", "none runs; `rapport chat` and `rapport up` start one")
+        return
+    try:
+        with closing(connect(url)) as client:
+            yield from _server(client, "the one REDIS_URL names" if given else "the private one of a running Rapport")
+    except redis.RedisError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        remedy = "Start it, or correct REDIS_URL in .env or the environment; unset it for a private one."
+        yield Finding("redis", "broken", f"no answer from the one REDIS_URL names: {reason} {remedy}")
+        return
+    yield from _workers(conf, url)
+
+
+def _server(client: "redis.Redis", which: str) -> Iterator[Finding]:
+    info = client.info()
+    version = str(info.get("valkey_version") or info["redis_version"])
+    # A Valkey states the Redis that it is compatible with as its redis_version.
+    new_enough = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2]) >= OLDEST
+    need = "" if new_enough else " It must be 6.2 or newer: update it."
+    yield Finding("redis", "fine" if new_enough else "broken", f"{which}, version {version}, answers.{need}")
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        yield Finding("redis memory", "fine", "maxmemory-policy is noeviction: nothing is thrown away")
+    else:
+        text = (
+            f"maxmemory-policy is {policy}: messages can be lost. Run: redis-cli config set maxmemory-policy noeviction"
+        )
+        yield Finding("redis memory", "warning" if policy == "unknown" else "broken", text)
+    if info.get("aof_enabled"):
+        yield Finding("redis persistence", "fine", "append-only file: a restart loses a second at most")
+    else:
+        text = "no append-only file: a restart can lose messages. Run: redis-cli config set appendonly yes"
+        yield Finding("redis persistence", "warning", text)
+
+
+def _workers(conf: Settings, url: str) -> Iterator[Finding]:
+    with closing(Store(url, conf, wake_up=_never)) as store:
+        signs = store.workers.alive()
+    for sign in signs:
+        text = f"{sign.id} on {sign.host}, process {sign.pid}: {sign.chat_model}"
+        yield Finding("worker", "fine" if sign.ready else "warning", text if sign.ready else f"{text} is being loaded")
+    if not signs:
+        text = "none gives a sign of life: messages wait. Start `rapport up` or `rapport worker`."
+        yield Finding("worker", "warning", text)
+
+
+def _never(person: str) -> str:
+    raise AssertionError("the doctor wakes nobody")
+
+
+def _models(conf: Settings) -> Iterator[Finding]:
+    for section, name in models.configured(conf):
+        what = f"model [{section}]"
+        wrong = models.problem(name)
+        if wrong:
+            yield Finding(what, "broken", f"{name}: {wrong}")
+        elif models.is_folder(name):
+            yield Finding(what, "fine", f"{name}: the folder is there and can be read")
+        elif models.is_downloaded(name):
+            yield Finding(what, "fine", f"{name}, of the Hugging Face hub, is downloaded")
+        else:
+            yield Finding(what, "fine", f"{name}, of the Hugging Face hub, is downloaded at the first start")
+
+
+def _web(conf: Settings) -> Iterator[Finding]:
+    from channels.web.settings import Web, api_key, refuse_open_door
+
+    web, key = settings.load_section("web", Web), api_key()
+    refuse_open_door(web, key)
+    needs_key = "callers need WEB_API_KEY, which is set" if key else "this machine alone, no key needed"
+    yield Finding("channel web", "fine", f"{web.host}, port {web.port}: {needs_key}")
+
+
+def _networks(conf: Settings) -> Iterator[Finding]:
+    for channel, needed in procfile.SECRETS.items():
+        missing = procfile.missing_secrets(channel)
+        if not missing:
+            yield Finding(f"channel {channel}", "fine", f"set: {', '.join(needed)}")
+        else:
+            state: State = "off" if len(missing) == len(needed) else "broken"
+            yield Finding(f"channel {channel}", state, f"to use it, set {' and '.join(missing)} in .env")
+
+
+CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+    "data folder": _data,
+    "redis": _redis,
+    "models": _models,
+    "channel web": _web,
+    "channels": _networks,
+}

@@ -1,0 +1,197 @@
+"""What ``rapport chat`` and ``rapport up`` start on this machine, and how long it lives."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from types import FrameType
+
+from rich.console import Console
+from rich.text import Text
+
+from core import settings
+from core.errors import EngineError, StoreUnavailable
+from core.settings import ROOT
+from rapport import models, procfile
+from rapport.logfile import log_file
+from rapport.stack import PrivateRedis, answers, data_folder
+from rapport.supervisor import STOP_S, Child, Launch, Say, Supervisor, spawn
+
+COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green")
+
+
+@dataclass
+class Wishes:
+    """What was asked of us while we ran: to stop, and, asked again, to hurry."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    hurry: threading.Event = field(default_factory=threading.Event)
+
+    def heard(self, signum: int, frame: FrameType | None) -> None:
+        """Take note of a signal."""
+        if self.stop.is_set():
+            self.hurry.set()
+        self.stop.set()
+
+
+def chat() -> int:
+    """Hold a conversation in this terminal; return its exit code.
+
+    Raises:
+        RapportError: something is missing, Redis is away, or the worker cannot start.
+    """
+    conf = settings.load()
+    models.refuse_missing(conf)
+    wishes = Wishes()
+    with _redis(_aside) as url, _signals(wishes):
+        if not answers(url):
+            raise StoreUnavailable("Redis does not answer. Start it, correct REDIS_URL, or unset it for a private one.")
+        worker = procfile.WorkerProcess(url, procfile.command("worker"))
+        log = data_folder(conf) / "logs" / "worker.log"
+        failed: list[Child] = []
+
+        def trouble(child: Child) -> None:
+            failed.append(child)
+            wishes.stop.set()
+
+        child = Child(
+            "worker", worker.launch, folder=ROOT, say=log_file(log), on_death=worker.clean_up, on_trouble=trouble
+        )
+        with Supervisor([child], wishes.hurry):
+            _aside("The models are being loaded; the first reply waits for them.")
+            code = _converse(wishes)
+            wishes.stop.set()
+        if failed:
+            raise EngineError(f"The worker cannot start: {_reason(child)} (all of its output is in {log})")
+    return code
+
+
+def up() -> None:
+    """Run everything that is configured until asked to stop.
+
+    Raises:
+        RapportError: something is missing.
+    """
+    from channels.web.settings import Web, api_key, refuse_open_door
+
+    conf = settings.load()
+    models.refuse_missing(conf)
+    web = settings.load_section("web", Web)
+    refuse_open_door(web, api_key())
+    names = ["worker", "web", *procfile.configured_channels()]
+    wishes = Wishes()
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    with _redis(out.print) as url, _signals(wishes):
+        _warn_if_away(url, out)
+        worker = procfile.WorkerProcess(url, procfile.command("worker"))
+        children = [
+            Child(
+                name,
+                worker.launch if name == "worker" else _launcher(name),
+                folder=ROOT,
+                say=_prefixed(out, name, colour, max(map(len, names))),
+                on_death=worker.clean_up if name == "worker" else lambda: None,
+                on_trouble=lambda child: out.print(f"{child.name} cannot start: {_reason(child)}", style="bold red"),
+            )
+            for name, colour in zip(names, cycle(COLOURS), strict=False)
+        ]
+        with Supervisor(children, wishes.hurry):
+            out.print(f"Running: {', '.join(names)}. Chat page: {_address(web.host, web.port)}. Ctrl-C stops all.")
+            wishes.stop.wait()
+            out.print(f"Stopping; what does not end within {STOP_S:.0f} s is ended. Ctrl-C again ends it now.")
+
+
+def worker() -> None:
+    """Become a worker in the foreground; raises RapportError if Redis is not configured or a model is missing."""
+    settings.redis_url()
+    models.refuse_missing(settings.load())
+    program, *arguments = procfile.command("worker")
+    os.chdir(ROOT)
+    os.execvp(program, [program, *arguments])
+
+
+@contextmanager
+def _redis(note: Say) -> Iterator[str]:
+    """Have a Redis: the one that REDIS_URL names, or a private one; all processes find it under REDIS_URL."""
+    given = settings.load().redis_url
+    if given and given.get_secret_value():
+        yield given.get_secret_value()
+        return
+    with PrivateRedis(data_folder(settings.load()), note) as private:
+        os.environ["REDIS_URL"] = private.url
+        settings.load.cache_clear()
+        yield private.url
+
+
+@contextmanager
+def _signals(wishes: Wishes) -> Iterator[None]:
+    """Turn signals into wishes while the block runs."""
+    with _handled(wishes.heard, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None], *signums: signal.Signals) -> Iterator[None]:
+    before = {signum: signal.signal(signum, handler) for signum in signums}
+    try:
+        yield
+    finally:
+        for signum, previous in before.items():
+            signal.signal(signum, previous)
+
+
+def _converse(wishes: Wishes) -> int:
+    """Run the terminal channel on our own input and output; return its exit code."""
+    # Its log shares the screen with the conversation: errors only, unless it was asked for.
+    level = os.environ.get("RAPPORT_LOG__LEVEL", "ERROR")
+    launch = Launch((sys.executable, "-m", "channels", "terminal"), {"RAPPORT_LOG__LEVEL": level})
+    process = spawn(launch, ROOT)
+    # A terminal sends Ctrl-C to the conversation as well, and there it may end a reply only.
+    with _handled(lambda signum, frame: None, signal.SIGINT):
+        while process.poll() is None and not wishes.stop.wait(0.05):
+            pass
+    try:
+        if process.returncode is None:
+            process.terminate()
+            process.wait(3)
+    except subprocess.TimeoutExpired:
+        process.kill()  # it waits for a line of input, and nothing else can end that
+    status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+def _launcher(name: str) -> Callable[[], Launch]:
+    return lambda: Launch(procfile.command(name))
+
+
+def _prefixed(out: Console, name: str, colour: str, width: int) -> Say:
+    def say(line: str) -> None:
+        out.print(Text.assemble((f"{name:<{width}} | ", colour), line))
+
+    return say
+
+
+def _warn_if_away(url: str, out: Console) -> None:
+    if not answers(url):
+        out.print("Redis does not answer. All waits for it; `rapport doctor` says more.", style="yellow")
+
+
+def _reason(child: Child) -> str:
+    """Return the line of its output that says most likely why it failed."""
+    lines = [line for line in child.last_lines if line.strip() and not line.startswith(f"{child.name} ended")]
+    return lines[-1].strip() if lines else "it said nothing"
+
+
+def _address(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
+    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
+
+
+def _aside(line: str) -> None:
+    """Tell the person something that is not part of the conversation."""
+    print(line, file=sys.stderr, flush=True)
