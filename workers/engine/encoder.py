@@ -65,7 +65,7 @@ class Encoder:
         setting = f'[sentiment] model = "{settings.model}"'
         reader: StarterReader | ClassifierReader
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source)
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             if (Path(source) / HEAD_FILE).is_file():
                 reader = StarterReader(source, config, pick_dtype(device))
             else:

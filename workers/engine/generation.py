@@ -62,6 +62,7 @@ class Generator:
         self._max_new_tokens = max_new_tokens
         # The model's own configuration would fill in whatever ours leaves open.
         chat.model.generation_config = self._config
+        self._pad = int(_as_list(self._config.pad_token_id)[0])
         self._ends = frozenset(_as_list(self._config.eos_token_id))
 
     def complete(self, rows: Sequence[Row], each_step: Callable[[], None], retry: bool = False) -> list[Completion]:
@@ -88,7 +89,7 @@ class Generator:
             )
         assert isinstance(output, torch.Tensor)
         if self._beams > 1:
-            watch.take(output[:, start:].tolist(), self._max_new_tokens)
+            watch.take(output[:, start:].tolist(), self._pad)
         return [self._completion(state) for state in watch.states]
 
     def check(self) -> None:
@@ -101,8 +102,7 @@ class Generator:
     def _padded(self, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (ids, mask), both int64 [rows, longest]: a decoder is padded on the left, an encoder on the right."""
         width = max(map(len, prompts))
-        pad = int(_as_list(self._config.pad_token_id)[0])
-        blanks = [[pad] * (width - len(ids)) for ids in prompts]
+        blanks = [[self._pad] * (width - len(ids)) for ids in prompts]
         off = [[0] * len(blank) for blank in blanks]
         on = [[1] * len(ids) for ids in prompts]
         left = not self._encoder_decoder
@@ -168,13 +168,13 @@ class _Watch(StoppingCriteria):
         ended = torch.tensor([state.reason is not None for state in self.states], device=input_ids.device)
         return ended.repeat_interleave(input_ids.shape[0] // len(self.states))
 
-    def take(self, outputs: list[list[int]], limit: int) -> None:
+    def take(self, outputs: list[list[int]], pad: int) -> None:
         """Set the states from the best beam of each row, which is known only at the end."""
         for state, tokens in zip(self.states, outputs, strict=True):
-            end = next((at for at, token in enumerate(tokens) if token in self._ends), None)
+            end = next((at for at, token in enumerate(tokens) if token in self._ends or token == pad), None)
             state.tokens = tokens[:end]
             if state.reason is None:
-                state.reason = "length" if end is None and len(tokens) >= limit else "stop"
+                state.reason = "length" if end is None else "stop"
 
     def _add(self, state: _State, token: int) -> None:
         if token in self._ends:
@@ -201,11 +201,12 @@ def _generation_config(chat: LoadedChat, settings: GenerationSettings, max_new_t
     """Return the settings' sampling with the model's own marks and, for encoder-decoders, its length rules."""
     own = chat.model.generation_config
     assert own is not None
-    eos = own.eos_token_id if own.eos_token_id is not None else chat.tokenizer.eos_token_id
-    pad = next((one for one in (own.pad_token_id, chat.tokenizer.pad_token_id, *_as_list(eos)) if one is not None), 0)
+    # Some models name only the end of a text there, and the end of a turn in the tokenizer.
+    eos = sorted({*_as_list(own.eos_token_id), *_as_list(chat.tokenizer.eos_token_id)})
+    pad = next((one for one in (own.pad_token_id, chat.tokenizer.pad_token_id, *eos) if one is not None), 0)
     config = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=own.bos_token_id,
-        eos_token_id=eos,
+        eos_token_id=eos or None,
         pad_token_id=pad,
         max_new_tokens=max_new_tokens,
         num_beams=settings.num_beams,

@@ -79,7 +79,7 @@ def load_config(name: str, section: str) -> tuple[str, PretrainedConfig]:
             "or name a model on the Hugging Face hub."
         )
     try:
-        return source, AutoConfig.from_pretrained(source)
+        return source, AutoConfig.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # the hub client raises many kinds
         raise missing(setting, source, error) from error
 
@@ -97,8 +97,8 @@ def load_chat(settings: Generation) -> LoadedChat:
     encoder_decoder = bool(config.is_encoder_decoder)
     kind = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model: PreTrainedModel = kind.from_pretrained(source, dtype=pick_dtype(device))
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model: PreTrainedModel = kind.from_pretrained(source, dtype=pick_dtype(device), trust_remote_code=False)
     except Exception as error:
         raise missing(setting, source, error) from error
     if not tokenizer.chat_template and not encoder_decoder:

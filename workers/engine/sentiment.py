@@ -82,7 +82,7 @@ class StarterReader(nn.Module):
 
     def __init__(self, source: str, config: PretrainedConfig, dtype: torch.dtype) -> None:
         super().__init__()
-        self.body: PreTrainedModel = AutoModel.from_pretrained(source, dtype=dtype)
+        self.body: PreTrainedModel = AutoModel.from_pretrained(source, dtype=dtype, trust_remote_code=False)
         self.head = SentimentHead(config).to(dtype)
         self.head.load_state_dict(load_file(Path(source) / HEAD_FILE))
         self._tap: int = config.sentiment_tap
@@ -99,7 +99,9 @@ class ClassifierReader(nn.Module):
 
     def __init__(self, source: str, config: PretrainedConfig, dtype: torch.dtype, setting: str) -> None:
         super().__init__()
-        self.model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(source, dtype=dtype)
+        self.model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            source, dtype=dtype, trust_remote_code=False
+        )
         self._to_labels: torch.Tensor
         self.register_buffer("_to_labels", label_matrix(_label_names(config), setting), persistent=False)
 
