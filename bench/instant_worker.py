@@ -17,9 +17,7 @@ from workers.runtime import Models, Runtime
 app.conf.imports = ()
 FLOOR = "bench.floor"
 FLOOR_STREAM = "bench:floor"
-NEUTRAL = Reading(
-    sentiment=Sentiment.of({"negative": 0.1, "neutral": 0.8, "positive": 0.1}), embedding=()
-)
+NEUTRAL = Reading(sentiment=Sentiment.of({"negative": 0.1, "neutral": 0.8, "positive": 0.1}), embedding=())
 _own: dict[str, Any] = {}
 
 

@@ -1,4 +1,4 @@
-"""``python -m channels NAME``: composition root of one channel process. Adapters are imported when they are asked for."""
+"""``python -m channels NAME``: composition root of one channel process. Only the adapter asked for is imported."""
 
 import asyncio
 import importlib

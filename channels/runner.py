@@ -4,6 +4,7 @@ Order: replies to one address are sent one after the other; a reply that must wa
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -184,10 +185,8 @@ class Runner:
             return None
 
     async def _pause(self) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), timeout=0.5)
-        except TimeoutError:
-            pass
 
     async def _leave(self) -> None:
         try:

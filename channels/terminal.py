@@ -88,7 +88,9 @@ class TerminalAdapter:
     async def _say(self, text: str, accept: Accept) -> None:
         """Send one message and wait for its reply."""
         # Anew each time: prompt_toolkit takes the handler away when its prompt ends.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, accept, asyncio.current_task())
+        conversation = asyncio.current_task()
+        assert conversation is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: self._interrupt(accept, conversation))
         event = self._event(text)
         self._waiting_for = event.id
         self._answered.clear()
@@ -112,7 +114,9 @@ class TerminalAdapter:
                 await asyncio.wait_for(self._answered.wait(), PATIENCE_S)
             except TimeoutError:
                 if not noted:
-                    self._err.print("[dim]No answer yet. Your message is safe; `rapport doctor` tells what is wrong.[/]")
+                    self._err.print(
+                        "[dim]No answer yet. Your message is safe; `rapport doctor` tells what is wrong.[/]"
+                    )
                 noted = True
 
     def _event(self, text: str) -> MessageEvent:

@@ -1,4 +1,4 @@
-"""What is said and where: turns of a conversation, the mood of a text, the tone of a reply, a model's input and output."""
+"""What is said and where: turns of a conversation, moods and tones, input and output of a model."""
 
 from datetime import datetime
 from typing import Literal
@@ -29,7 +29,7 @@ class Address(Record):
 
 
 class Sentiment(Record):
-    """Mood of one text. ``scores`` are the probabilities of the three labels; ``valence`` is P(positive) - P(negative)."""
+    """Mood of one text: the probabilities of the three labels, and valence = P(positive) - P(negative)."""
 
     label: Label
     scores: dict[Label, float]

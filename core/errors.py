@@ -1,19 +1,19 @@
 """Every error that Rapport raises on purpose. Adapters and engines translate foreign errors into these.
 
-    RapportError
-    ├── SettingsError        the start ends; the text names section, key and what to do
-    ├── InputError           what a person or caller sent cannot be taken; the text says what to change
-    ├── StoreUnavailable     Redis is away or refuses; nothing was changed, or the call may be repeated
-    ├── LeaseLost            another worker has this person now; the result must be thrown away
-    ├── EngineError          a model could not do what was asked
-    │   ├── ModelMissing     no model under that name or folder
-    │   ├── EngineFull       too much is waiting; try again later
-    │   ├── PromptTooLong    the prompt does not fit the model
-    │   ├── GenerationFailed this request failed; others go on
-    │   └── EngineBroken     the engine is unusable; the worker must end and be replaced
-    └── DeliveryError        a reply could not be sent
-        ├── DeliveryLater    a temporary failure; ``retry_after_s`` says when to try again
-        └── DeliveryRefused  it will never work (kicked, blocked, deleted): a dead letter
+RapportError
+├── SettingsError        the start ends; the text names section, key and what to do
+├── InputError           what a person or caller sent cannot be taken; the text says what to change
+├── StoreUnavailable     Redis is away or refuses; nothing was changed, or the call may be repeated
+├── LeaseLost            another worker has this person now; the result must be thrown away
+├── EngineError          a model could not do what was asked
+│   ├── ModelMissing     no model under that name or folder
+│   ├── EngineFull       too much is waiting; try again later
+│   ├── PromptTooLong    the prompt does not fit the model
+│   ├── GenerationFailed this request failed; others go on
+│   └── EngineBroken     the engine is unusable; the worker must end and be replaced
+└── DeliveryError        a reply could not be sent
+├── DeliveryLater    a temporary failure; ``retry_after_s`` says when to try again
+└── DeliveryRefused  it will never work (kicked, blocked, deleted): a dead letter
 """
 
 

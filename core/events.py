@@ -68,4 +68,3 @@ class Draft(Record):
 def reply_id(event_ids: Sequence[str]) -> str:
     """Return the id of the reply to these events: the same events always give the same id."""
     return hashlib.sha256("\n".join(event_ids).encode()).hexdigest()[:32]
-

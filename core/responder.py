@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core import commands
-from core.dialogue import Completion, Prompt, Reading, Sentiment, Tone, Turn
+from core.dialogue import Completion, FinishReason, Prompt, Reading, Sentiment, Tone, Turn
 from core.events import Attachment, Draft, MessageEvent, Reply, reply_id
 from core.prompt import CountTokens, build_prompt, visible_turns
 from core.settings import Settings
@@ -135,7 +135,7 @@ def _reply(
     text: str,
     sentiment: Sentiment | None = None,
     tone: Tone | None = None,
-    finish_reason: str = "stop",
+    finish_reason: FinishReason = "stop",
 ) -> Reply:
     ids = tuple(event.id for event in burst)
     return Reply(
@@ -146,14 +146,12 @@ def _reply(
         person=burst[0].person,
         sentiment=sentiment,
         tone=tone.name if tone else None,
-        finish_reason=finish_reason,  # type: ignore[arg-type]
+        finish_reason=finish_reason,
     )
 
 
 def _user_turn(event: MessageEvent, sentiment: Sentiment | None, text: str | None = None) -> Turn:
-    return Turn(
-        role="user", text=text or _as_text(event), at=event.sent_at, sentiment=sentiment, address=event.address
-    )
+    return Turn(role="user", text=text or _as_text(event), at=event.sent_at, sentiment=sentiment, address=event.address)
 
 
 def _bot_turn(reply: Reply) -> Turn:

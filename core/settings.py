@@ -155,7 +155,9 @@ def settings_file() -> Path:
 def load() -> Settings:
     """Return the settings; raises SettingsError naming section, key and remedy."""
     _refuse_unknown_sections(settings_file(), set(Settings.model_fields) - {"redis_url"} | set(CHANNELS))
-    return _validated(Settings)
+    loaded = _validated(Settings)
+    assert isinstance(loaded, Settings)
+    return loaded
 
 
 @cache

@@ -41,9 +41,7 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
         for name in imported(path)
         for forbidden in FORBIDDEN[room]
         if (name == forbidden or name.startswith(forbidden + "."))
-        and not any(
-            str(path.relative_to(ROOT)) == where and name.startswith(what) for where, what in ALLOWED
-        )
+        and not any(str(path.relative_to(ROOT)) == where and name.startswith(what) for where, what in ALLOWED)
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -63,9 +63,9 @@ def encode(
     conversations: list[corpus.Conversation], tokenizer: PreTrainedTokenizerFast, replies_only: bool
 ) -> list[tuple[list[int], list[bool]]]:
     """Return (token ids, learn from this token?) for each conversation, in the template's form, without BEGIN."""
-    special = {token: tokenizer.convert_tokens_to_ids(token) for token in CONTROL_TOKENS}
+    special = dict(zip(CONTROL_TOKENS, tokenizer.convert_tokens_to_ids(CONTROL_TOKENS), strict=True))
     texts = [line.text for one in conversations for line in one.lines]
-    ids_of_text = iter(tokenizer(texts, add_special_tokens=False).input_ids)
+    ids_of_text: Iterator[list[int]] = iter(tokenizer(texts, add_special_tokens=False).input_ids)
     tones = {tone: tokenizer(tone, add_special_tokens=False).input_ids for tone in _tones(conversations)}
     encoded = []
     for one in conversations:
@@ -132,6 +132,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 
 
 def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
+    """Return Muon for the hidden matrices and AdamW for the rest."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     return [
@@ -141,6 +142,7 @@ def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
 
 
 def main() -> None:
+    """Run one stage."""
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--data", type=Path, required=True, help="folder with dialogue/*.jsonl.gz")
     args.add_argument("--out", type=Path, required=True, help="folder of this run: tokenizer, checkpoints, log")
@@ -190,14 +192,18 @@ def main() -> None:
         if step % 10 == 9:
             speed = (step + 1 - start) * ROWS * CONTEXT / (time.monotonic() - began)
             left = (options.steps - step - 1) * ROWS * CONTEXT / speed / 60
-            print(f"{options.stage} {step + 1}/{options.steps} loss {loss.item():.3f} "
-                  f"{speed:.0f} tokens/s, {left:.0f} min left", flush=True)
+            print(
+                f"{options.stage} {step + 1}/{options.steps} loss {loss.item():.3f} "
+                f"{speed:.0f} tokens/s, {left:.0f} min left",
+                flush=True,
+            )
         if step % 100 == 99 or step + 1 == options.steps:
             with torch.no_grad():
                 valid_loss = loss_of(*valid).item()
             print(f"{options.stage} {step + 1} valid loss {valid_loss:.3f}", flush=True)
-            log.write(json.dumps({"stage": options.stage, "step": step + 1, "loss": loss.item(),
-                                  "valid": valid_loss}) + "\n")
+            log.write(
+                json.dumps({"stage": options.stage, "step": step + 1, "loss": loss.item(), "valid": valid_loss}) + "\n"
+            )
             log.flush()
             _save(options.out, options.stage, step + 1, model, opts)
 

@@ -17,7 +17,6 @@ from typing import Protocol
 
 from core.dialogue import Completion, Prompt
 from core.errors import EngineBroken, EngineFull, LeaseLost, RapportError, StoreUnavailable
-from core.events import Draft
 from core.responder import Answer, ReadMood, Responder
 from core.settings import Settings
 from core.store import Claim, Store, WorkerSign
@@ -77,9 +76,7 @@ class Runtime:
         self._store = store
         self._models = models
         self._worker_id = worker_id
-        self._sign = WorkerSign(
-            id=worker_id, pid=os.getpid(), host=socket.gethostname(), ready=True, **models.names
-        )
+        self._sign = WorkerSign(id=worker_id, pid=os.getpid(), host=socket.gethostname(), ready=True, **models.names)
         self._working: dict[str, _Work] = {}
         self._lock = threading.Lock()
         self._current = threading.local()
@@ -100,7 +97,9 @@ class Runtime:
         """Load the models and return the running runtime; raises RapportError if something is missing."""
         from workers.models import load_models
 
-        worker_id = os.environ.get("RAPPORT_WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        worker_id = (
+            os.environ.get("RAPPORT_WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        )
         began = time.monotonic()
         models = load_models(settings)
         log.info("models are loaded after %.1f s: %s", time.monotonic() - began, models.names)

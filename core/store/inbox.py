@@ -9,7 +9,7 @@ sweep    inboxes that wait without a lease are woken again
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import redis
 

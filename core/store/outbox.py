@@ -53,9 +53,7 @@ class Outbox:
 
     def _read(self, consumer: str, start: str, block_ms: int | None) -> list[Delivery]:
         with translated():
-            answer = self._redis.xreadgroup(
-                keys.GROUP, consumer, {self._stream: start}, count=100, block=block_ms
-            )
+            answer = self._redis.xreadgroup(keys.GROUP, consumer, {self._stream: start}, count=100, block=block_ms)
         entries = [entry for _, found in cast(list[Any], answer or []) for entry in found]
         return self._decode(entries)
 
@@ -71,7 +69,7 @@ class Outbox:
                 if name == consumer or self._redis.exists(keys.peer(self._channel, name)):
                     continue
                 left = self._redis.xpending_range(self._stream, keys.GROUP, "-", "+", 1000, consumername=name)
-                ids = [item["message_id"] for item in left]
+                ids: list[Any] = [item["message_id"] for item in left]
                 if ids:
                     claimed = self._redis.xclaim(self._stream, keys.GROUP, consumer, min_idle_time=0, message_ids=ids)
                     taken += self._decode(cast(list[tuple[str, dict[str, str]]], claimed))
@@ -112,7 +110,7 @@ class Outbox:
     @contextmanager
     def drafts(self) -> "Iterator[DraftFeed]":
         """Listen for partial text."""
-        pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+        pubsub = cast(Any, self._redis).pubsub(ignore_subscribe_messages=True)
         try:
             with translated():
                 pubsub.subscribe(keys.drafts(self._channel))

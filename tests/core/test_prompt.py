@@ -47,9 +47,19 @@ def test_new_hides_what_came_before() -> None:
 
 
 def test_roles_alternate_whatever_the_history_holds() -> None:
-    turns = [said("assistant", "left over"), said("user", "a"), said("user", "b"), said("assistant", "c"), said("user", "d")]
+    turns = [
+        said("assistant", "left over"),
+        said("user", "a"),
+        said("user", "b"),
+        said("assistant", "c"),
+        said("user", "d"),
+    ]
     prompt = build(turns, "e")
-    assert [(m.role, m.content) for m in prompt.messages[1:]] == [("user", "a\nb"), ("assistant", "c"), ("user", "d\ne")]
+    assert [(m.role, m.content) for m in prompt.messages[1:]] == [
+        ("user", "a\nb"),
+        ("assistant", "c"),
+        ("user", "d\ne"),
+    ]
 
 
 @given(st.integers(10, 80), st.integers(0, 40))
@@ -78,7 +88,9 @@ def test_a_message_that_is_too_long_keeps_its_beginning_and_end() -> None:
         return sum(len(message.content) for message in messages)
 
     text = "begin " + "x" * 5000 + " end"
-    prompt = build_prompt(persona="", tone=PLAIN, turns=[said("user", "before")], text=text, count_tokens=letters, budget=200)
+    prompt = build_prompt(
+        persona="", tone=PLAIN, turns=[said("user", "before")], text=text, count_tokens=letters, budget=200
+    )
     (message,) = prompt.messages
     assert len(message.content) <= 200
     assert message.content.startswith("begin")
