@@ -15,6 +15,7 @@ from core.settings import Settings
 from core.tone import choose_tone, recent_valences
 
 ReadMood = Callable[[str], Reading]
+AllTurns = Callable[[str], Sequence[Turn]]
 Generate = Callable[[Prompt, Callable[[str], None]], Completion]
 
 
@@ -31,17 +32,26 @@ class Answer:
 class Responder:
     """Answers one turn at a time; thread-safe as long as the callables are.
 
-    ``budget`` is the number of tokens that a prompt may have.
+    ``budget`` is the number of tokens that a prompt may have. ``all_turns`` reads a person's whole history, which
+    commands want; replies do with its latest turns.
     """
 
     def __init__(
-        self, settings: Settings, *, read_mood: ReadMood, generate: Generate, count_tokens: CountTokens, budget: int
+        self,
+        settings: Settings,
+        *,
+        read_mood: ReadMood,
+        generate: Generate,
+        count_tokens: CountTokens,
+        budget: int,
+        all_turns: AllTurns,
     ) -> None:
         self._settings = settings
         self._read_mood = read_mood
         self._generate = generate
         self._count_tokens = count_tokens
         self._budget = budget
+        self._all_turns = all_turns
 
     def respond(
         self, events: Sequence[MessageEvent], history: Sequence[Turn], on_draft: Callable[[Draft], None]
@@ -50,7 +60,7 @@ class Responder:
         burst = next_turn(events)
         command = commands.parse(burst[0].text)
         if command:
-            return self._obey(command, burst[0], history)
+            return self._obey(command, burst[0])
         return self._converse(burst, history, on_draft)
 
     def apologise(self, events: Sequence[MessageEvent]) -> Answer:
@@ -60,7 +70,8 @@ class Responder:
         turns = [_user_turn(event, None) for event in burst]
         return Answer(len(burst), reply, (*turns, _bot_turn(reply)))
 
-    def _obey(self, command: commands.Command, event: MessageEvent, history: Sequence[Turn]) -> Answer:
+    def _obey(self, command: commands.Command, event: MessageEvent) -> Answer:
+        history = self._all_turns(event.person)
         situation = commands.Situation(self._settings.bot.name, event, history, self._settings.mood)
         effect = commands.run(command, situation)
         reply = _reply([event], effect.text, finish_reason="command")

@@ -63,7 +63,8 @@ def encode(
     conversations: list[corpus.Conversation], tokenizer: PreTrainedTokenizerFast, replies_only: bool
 ) -> list[tuple[list[int], list[bool]]]:
     """Return (token ids, learn from this token?) for each conversation, in the template's form, without BEGIN."""
-    special = dict(zip(CONTROL_TOKENS, tokenizer.convert_tokens_to_ids(CONTROL_TOKENS), strict=True))
+    vocabulary = tokenizer.get_vocab()
+    special = {token: vocabulary[token] for token in CONTROL_TOKENS}
     texts = [line.text for one in conversations for line in one.lines]
     ids_of_text: Iterator[list[int]] = iter(tokenizer(texts, add_special_tokens=False).input_ids)
     tones = {tone: tokenizer(tone, add_special_tokens=False).input_ids for tone in _tones(conversations)}

@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: other work 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from transformers import AutoModel, BertModel, PreTrainedTokenizerFast
+from transformers import BertModel, PreTrainedTokenizerFast
 
 from training.recall import CITIES, FACTS, NAMES, PETS
 from workers.engine.encoder import MAX_TOKENS
@@ -44,6 +44,14 @@ VOCABULARY_SOURCES = (
     "topical_chat", "chatterbot_corpus",
 )  # fmt: skip
 NEIGHBOUR_SOURCES = ("rapport_written", "self_dialogue", "synthetic_persona_chat", "ms_personality_chat")
+SHORT_ANSWERS = [
+    "yes", "no", "ok", "okay", "yep", "yeah", "nope", "nah", "sure", "maybe", "perhaps", "not yet", "not really",
+    "no idea", "i don't know", "idk", "hmm", "i see", "right", "no thanks", "never mind", "nothing", "nothing else",
+    "that's all", "what?", "why?", "how?", "when?", "where?", "which one?", "and then?", "go on", "monday",
+    "on tuesday", "next week", "tomorrow", "today", "it's 8 pm", "later", "not now", "the first one", "the blue one",
+    "both", "neither", "good morning", "good evening", "bye", "see you", "hi again", "i'm back", "wait", "one moment",
+    "stop", "/help", "/start", "help", "test", "no.", "No", "Yes", "NO",
+]  # fmt: skip
 
 
 @dataclass
@@ -85,11 +93,10 @@ def labelled(data: Path, source: str, split: str) -> Texts:
 def _plain_facts(rng: random.Random, count: int = 1500) -> list[str]:
     """Return short statements, questions and answers that carry no mood; annotated tweets have few such."""
     found = {str(number) for number in range(0, 400, 7)} | set(NAMES) | set(CITIES)
-    found |= {"monday", "tuesday evening", "on friday", "next week", "yes", "no", "ok", "okay", "maybe", "it's 8 pm"}
     while len(found) < count:
         say, _, ask, _ = FACTS[rng.choice(["name", "city", "job", "pet", "colour"])]
         found.add(rng.choice([*say, *ask]).format(x=rng.choice([*NAMES, *CITIES]), p=rng.choice(PETS)))
-    return sorted(found)
+    return sorted(found) + SHORT_ANSWERS * 10  # few, but said all the time
 
 
 def source_tokenizer(source: Path) -> dict[str, Any]:
@@ -340,8 +347,8 @@ def main() -> None:
     valid = {name: labelled(options.data, name, "valid") for name in VALID}
     spec = source_tokenizer(source)
     pieces = choose_pieces(spec, options.data, train)
-    original = AutoModel.from_pretrained(source, dtype=torch.float32).eval()
-    body = AutoModel.from_pretrained(source, dtype=torch.float32).eval()
+    original = BertModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False).eval()
+    body = BertModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False).eval()
     full = Tokenizer.from_str(json.dumps(spec))
     tokenizer = prune(spec, body, pieces)
 

@@ -31,7 +31,7 @@ def load_models(settings: Settings) -> Models:
         read_mood=lambda text: encoder.read([text])[0],
         submit=chat.submit,
         count_tokens=chat.count_tokens,
-        budget=chat.context_tokens - settings.generation.max_new_tokens,
+        budget=chat.prompt_tokens,
         close=close,
         names={"chat_model": settings.generation.model, "encoder": settings.sentiment.model},
     )

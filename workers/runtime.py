@@ -87,6 +87,7 @@ class Runtime:
             generate=self._generate,
             count_tokens=models.count_tokens,
             budget=models.budget,
+            all_turns=store.people.history,
         )
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)

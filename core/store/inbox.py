@@ -29,7 +29,7 @@ WakeUp = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Claim:
-    """A lease on one person's inbox: what waits there, and what was said before.
+    """A lease on one person's inbox: what waits there, and what was said last.
 
     ``attempt`` counts from 1 and says how often the head of this inbox was tried, crashes included.
     """
@@ -103,7 +103,7 @@ class Inbox:
                 keys.leases(worker),
                 keys.FENCE,
             ],
-            [person, worker, self._lease_ms, MAX_EVENTS, _now_ms()],
+            [person, worker, self._lease_ms, MAX_EVENTS, _now_ms(), self._history.prompt_turns],
         )
         return _claim(person, *answer) if answer else None
 
@@ -140,6 +140,7 @@ class Inbox:
                 self._lease_ms,
                 MAX_EVENTS,
                 _now_ms(),
+                self._history.prompt_turns,
                 *(turn.model_dump_json() for turn in turns),
             ],
         )

@@ -1,6 +1,7 @@
 """Replies on their way to a network: a Redis Stream per channel, drafts beside it, dead letters behind it."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Outbox:
         self._redis = client
         self._channel = channel
         self._stream = keys.outbox(channel)
+        self._next_sign = 0.0
 
     def open(self) -> None:
         """Make the stream and its consumer group if they are not there."""
@@ -46,9 +48,11 @@ class Outbox:
         return self._read(consumer, "0", None)
 
     def read(self, consumer: str, block_ms: int) -> list[Delivery]:
-        """Wait for new replies, at most ``block_ms``; also says that this consumer lives."""
-        with translated():
-            self._redis.set(keys.peer(self._channel, consumer), 1, ex=PEER_TTL_S)
+        """Wait for new replies, at most ``block_ms``; also says that this consumer lives, once a second or so."""
+        if time.monotonic() >= self._next_sign:
+            with translated():
+                self._redis.set(keys.peer(self._channel, consumer), 1, ex=PEER_TTL_S)
+            self._next_sign = time.monotonic() + PEER_TTL_S / 4
         return self._read(consumer, ">", block_ms)
 
     def _read(self, consumer: str, start: str, block_ms: int | None) -> list[Delivery]:

@@ -31,7 +31,12 @@ class Model:
 
     def responder(self) -> Responder:
         return Responder(
-            settings.load(), read_mood=self.read, generate=self.generate, count_tokens=lambda m, t: 1, budget=100
+            settings.load(),
+            read_mood=self.read,
+            generate=self.generate,
+            count_tokens=lambda m, t: 1,
+            budget=100,
+            all_turns=lambda person: [],
         )
 
 

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoModel, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, BertModel, PretrainedConfig, PreTrainedModel
 
 from core.dialogue import Label
 from core.errors import ModelMissing
@@ -82,7 +82,7 @@ class StarterReader(nn.Module):
 
     def __init__(self, source: str, config: PretrainedConfig, dtype: torch.dtype) -> None:
         super().__init__()
-        self.body: PreTrainedModel = AutoModel.from_pretrained(source, dtype=dtype, trust_remote_code=False)
+        self.body: PreTrainedModel = BertModel.from_pretrained(source, dtype=dtype, add_pooling_layer=False)
         self.head = SentimentHead(config).to(dtype)
         self.head.load_state_dict(load_file(Path(source) / HEAD_FILE))
         self._tap: int = config.sentiment_tap

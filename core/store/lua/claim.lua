@@ -1,7 +1,7 @@
 -- Take the lease on a person's inbox and look at its head without removing anything.
 -- KEYS inbox, lease, waiting, attempts, history, later, leases of this worker, fence
--- ARGV person, worker, lease_ms, max_events, now_ms
--- Returns nothing, or {token, attempt, events, history}.
+-- ARGV person, worker, lease_ms, max_events, now_ms, prompt_turns
+-- Returns nothing, or {token, attempt, events, latest turns}.
 if redis.call('EXISTS', KEYS[6]) == 1 then return false end
 if redis.call('LLEN', KEYS[1]) == 0 then
   redis.call('ZREM', KEYS[3], ARGV[1])
@@ -14,4 +14,4 @@ redis.call('SADD', KEYS[7], ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[5] + ARGV[3], ARGV[1])
 local attempt = redis.call('INCR', KEYS[4])
 redis.call('EXPIRE', KEYS[4], 86400)
-return {token, attempt, redis.call('LRANGE', KEYS[1], 0, ARGV[4] - 1), redis.call('LRANGE', KEYS[5], 0, -1)}
+return {token, attempt, redis.call('LRANGE', KEYS[1], 0, ARGV[4] - 1), redis.call('LRANGE', KEYS[5], -ARGV[6], -1)}

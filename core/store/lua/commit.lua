@@ -1,16 +1,16 @@
 -- Everything that an answer changes, at once or not at all: answered events go, history grows, the reply goes out.
 -- KEYS inbox, lease, waiting, attempts, history, outbox, leases of this worker
 -- ARGV person, token, answered, last answered event, reply, erase?, max_turns, history_ttl_s, go on?, lease_ms,
---      max_events, now_ms, turn...
+--      max_events, now_ms, prompt_turns, turn...
 -- Returns {'lost'}, {'done'}, {'waiting'} (more is there, but the lease is given back) or
--- {'more', attempt, events, history} (the lease is kept).
+-- {'more', attempt, events, latest turns} (the lease is kept).
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'lost'} end
 if redis.call('LINDEX', KEYS[1], ARGV[3] - 1) ~= ARGV[4] then return {'lost'} end
 redis.call('LTRIM', KEYS[1], ARGV[3], -1)
 redis.call('DEL', KEYS[4])
 if ARGV[6] == '1' then redis.call('DEL', KEYS[5]) end
-if #ARGV > 12 then
-  for i = 13, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
+if #ARGV > 13 then
+  for i = 14, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
   redis.call('LTRIM', KEYS[5], -tonumber(ARGV[7]), -1)
   redis.call('EXPIRE', KEYS[5], ARGV[8])
 end
@@ -21,7 +21,7 @@ if left > 0 and ARGV[9] == '1' then
   redis.call('ZADD', KEYS[3], ARGV[12] + ARGV[10], ARGV[1])
   local attempt = redis.call('INCR', KEYS[4])
   redis.call('EXPIRE', KEYS[4], 86400)
-  return {'more', attempt, redis.call('LRANGE', KEYS[1], 0, ARGV[11] - 1), redis.call('LRANGE', KEYS[5], 0, -1)}
+  return {'more', attempt, redis.call('LRANGE', KEYS[1], 0, ARGV[11] - 1), redis.call('LRANGE', KEYS[5], -ARGV[13], -1)}
 end
 redis.call('DEL', KEYS[2])
 redis.call('SREM', KEYS[7], ARGV[1])
