@@ -1,4 +1,4 @@
-"""``rapport doctor``: each thing that Rapport needs, how it is, and how to put it right. Makes nothing but the data folder."""
+"""``rapport doctor``: all that Rapport needs, how it is, how to put it right. Makes nothing but the data folder."""
 
 import os
 from collections.abc import Callable, Iterator
