@@ -66,7 +66,8 @@ ERRORS = {
     415: "Not application/json.",
     422: "A field is missing or wrong, or the message is empty.",
     429: "Too many messages of this person wait for an answer.",
-    503: "The message cannot be kept safe right now, or the bot is being restarted.",
+    503: "The store is away, so that nothing can be taken or read, or the bot is being restarted.",
+    504: "The reply takes longer; it will be in the history.",
 }
 
 Responses = dict[int | str, dict[str, Any]]
@@ -107,21 +108,24 @@ class Routes:
         return app
 
     def _chat_router(self) -> APIRouter:
-        errors: Responses = {status: {"model": Error, "description": text} for status, text in ERRORS.items()}
-        router = APIRouter(tags=["chat"], responses=errors)
-        late: Responses = {504: {"model": Error, "description": "The reply takes longer; it will be in the history."}}
-        router.post("/chat", response_model=ChatReply, responses=late)(self.chat)
+        router = APIRouter(tags=["chat"])
+        errors = _errors(*ERRORS)
+        router.post("/chat", response_model=ChatReply, responses=errors)(self.chat)
         as_text = {"text/event-stream": {"schema": {"type": "string"}}}
         stream: dict[str, Any] = {"description": "The events described above.", "content": as_text}
-        router.post("/chat/stream", response_class=StreamingResponse, responses={200: stream})(self.chat_stream)
-        router.get("/history", response_model=list[HistoryEntry])(self.history)
+        del errors[504]  # an event of the stream by then
+        router.post("/chat/stream", response_class=StreamingResponse, responses=errors | {200: stream})(
+            self.chat_stream
+        )
+        router.get("/history", response_model=list[HistoryEntry], responses=_errors(401, 422, 503))(self.history)
         return router
 
     def _other_router(self) -> APIRouter:
         router = APIRouter(tags=["about"])
+        not_ready: Responses = {503: {"model": Ready, "description": "No: what is missing stands in the answer."}}
         router.get("/commands", response_model=About)(self.about)
         router.get("/healthz", response_model=Alive)(self.alive)
-        router.get("/readyz", response_model=Ready, responses={503: {"model": Ready}})(self.ready)
+        router.get("/readyz", response_model=Ready, responses=not_ready)(self.ready)
         router.get("/", include_in_schema=False)(self.page)
         router.get("/docs", include_in_schema=False)(self.docs)
         return router
@@ -217,6 +221,10 @@ class Routes:
     def _late(self, user: str | None) -> Problem:
         text = f"The answer takes longer than {self._timeout_s:g} s. It will be in the history: {_where(user)}."
         return Problem(504, "timeout", text)
+
+
+def _errors(*statuses: int) -> Responses:
+    return {status: {"model": Error, "description": ERRORS[status]} for status in statuses}
 
 
 def _stopping(user: str | None) -> Problem:

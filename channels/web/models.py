@@ -22,7 +22,10 @@ User = Annotated[
     Field(
         min_length=1,
         max_length=MAX_USER,
-        description="Your name for the person who writes. The same name continues the same conversation.",
+        description=(
+            "Your name for the person who writes; the same name continues the same conversation. "
+            "The chat page alone leaves it out, as its cookie names the person."
+        ),
         examples=["anna"],
     ),
     AfterValidator(_printable),
@@ -35,7 +38,7 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message: str = Field(description="What the person says.", examples=["My order is three weeks late!"])
-    user: User | None = Field(default=None, description="Left out by the chat page alone, whose cookie names the person.")
+    user: User | None = None
     id: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,100}$",

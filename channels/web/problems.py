@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 INPUT_STATUS = {"empty": 422, "too_long": 413, "too_many": 429}
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
-AWAY = "I cannot keep messages safe right now, so I did not take this one. Please send it again in a moment."
+AWAY = "My store is away, so I can neither take nor look up anything. Please try again in a moment."
 
 
 class Problem(HTTPException):

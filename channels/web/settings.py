@@ -28,7 +28,7 @@ class _Secrets(BaseSettings):
 
 def api_key() -> str | None:
     """Return WEB_API_KEY from the environment or .env, or None if it is empty or not set."""
-    secrets = _Secrets(_env_file=os.environ.get("RAPPORT_ENV_FILE", ROOT / ".env"))  # type: ignore[call-arg]
+    secrets = _Secrets(_env_file=os.environ.get("RAPPORT_ENV_FILE", ROOT / ".env"))
     return secrets.web_api_key.get_secret_value().strip() or None
 
 

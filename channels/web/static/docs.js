@@ -61,7 +61,7 @@ function operation(method, path, told) {
   title.append(element("b", method.toUpperCase()), path);
   section.append(title, element("p", told.description));
   if (told.parameters) {
-    section.append(withTitle("In the address", terms(told.parameters.map((it) => [it.name, it.schema.description ?? it.description ?? ""]))));
+    section.append(withTitle("In the address", terms(told.parameters.map((it) => [it.name, it.description ?? it.schema.anyOf?.[0].description ?? ""]))));
   }
   const body = schemaOf(told.requestBody?.content["application/json"].schema);
   if (body) {

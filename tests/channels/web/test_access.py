@@ -1,0 +1,168 @@
+"""Who may call: the key, other sites' pages, foreign host names, and who sees whose conversation."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from channels.web.adapter import WebAdapter
+from channels.web.settings import Web, api_key, is_loopback
+from core import settings
+from core.errors import SettingsError
+from tests.channels.web.conftest import KEY
+from tests.channels.web.stack import RedisServer, Stack
+
+ROOT = Path(__file__).parents[3]
+HELLO = {"message": "hello", "user": "ada"}
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize("path", ["/history?user=ada", "/commands", "/openapi.json", "/nothing"])
+def test_reading_needs_the_key(locked: Stack, path: str) -> None:
+    with locked.client() as client:
+        answer = client.get(path)
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == "unauthorized"
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert client.get(path, headers=bearer(KEY)).status_code in (200, 404)
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
+@pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x"])
+def test_talking_needs_the_key(locked: Stack, path: str, value: str | None) -> None:
+    with locked.client() as client:
+        headers = {"Authorization": value} if value is not None else {}
+        assert client.post(path, json=HELLO, headers=headers).status_code == 401
+
+
+def test_strange_bytes_are_just_a_wrong_key(locked: Stack) -> None:
+    with locked.client() as client:
+        answer = client.post("/chat", json=HELLO, headers={b"Authorization": b"Bearer \xff\xe4"})
+        assert answer.status_code == 401
+
+
+def test_with_the_key_one_may_talk(locked: Stack) -> None:
+    with locked.client(headers=bearer(KEY)) as client:
+        assert client.post("/chat", json=HELLO).json()["response"] == "you said hello"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/static/app.js", "/static/style.css", "/static/icon.svg", "/healthz", "/readyz"]
+)
+def test_probes_and_the_empty_page_are_open(locked: Stack, path: str) -> None:
+    with locked.client() as client:
+        assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", "["])
+def test_a_foreign_host_name_is_refused(client: httpx.Client, host: str) -> None:
+    answer = client.get("/history", headers={"Host": host})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "forbidden_host"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "[::1]:8080"])
+def test_own_host_names_are_taken(client: httpx.Client, host: str) -> None:
+    assert client.get("/commands", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost"])
+def test_pages_of_other_sites_may_not_call(client: httpx.Client, origin: str) -> None:
+    answer = client.post("/chat", json=HELLO, headers={"Origin": origin})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "forbidden_origin"
+
+
+def test_the_own_page_may_call(stack: Stack, client: httpx.Client) -> None:
+    assert client.post("/chat", json=HELLO, headers={"Origin": stack.base}).status_code == 200
+
+
+def test_the_visitor_is_a_random_cookie_out_of_reach_of_callers(client: httpx.Client) -> None:
+    assert "set-cookie" not in client.get("/").headers
+    first = client.get("/history")
+    cookie = first.headers["set-cookie"]
+    for part in ("HttpOnly", "SameSite=strict", "Path=/"):
+        assert part in cookie
+    visitor = client.cookies["rapport_person"]
+    assert len(visitor) == 32
+    assert client.post("/chat", json={"message": "between us"}).json()["response"] == "you said between us"
+    assert [entry["text"] for entry in client.get("/history").json()] == ["between us", "you said between us"]
+    assert client.cookies["rapport_person"] == visitor
+    # A caller who knows the id, by whatever way, is somebody else under that name.
+    assert client.get("/history", params={"user": visitor}).json() == []
+
+
+@pytest.mark.parametrize("forged", ["x", "A" * 32, "0" * 31, "api:ada"])
+def test_a_cookie_that_was_not_given_out_is_none(stack: Stack, forged: str) -> None:
+    with stack.client(cookies={"rapport_person": forged}) as client:
+        assert client.post("/chat", json={"message": "hi"}).json()["error"]["code"] == "no_user"
+        assert "rapport_person" in client.get("/history").headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.5", False),
+        ("bot.example", False),
+        ("localhost.example", False),
+    ],
+)
+def test_what_counts_as_this_machine(host: str, local: bool) -> None:
+    assert is_loopback(host) is local
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "bot.example"])
+def test_no_open_door_without_a_key(host: str) -> None:
+    with pytest.raises(SettingsError, match="Set WEB_API_KEY"):
+        WebAdapter(Web(host=host), None, settings.load(), "redis://127.0.0.1:1")
+
+
+def test_the_process_ends_with_one_clear_line(web_redis: RedisServer) -> None:
+    env = os.environ | {"REDIS_URL": web_redis.url(3), "RAPPORT_WEB__HOST": "0.0.0.0", "WEB_API_KEY": ""}
+    ended = subprocess.run(
+        [sys.executable, "-m", "channels", "web"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    assert "WEB_API_KEY is not set. Set WEB_API_KEY" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_taken_port_ends_the_start(stack: Stack, web_redis: RedisServer) -> None:
+    adapter = WebAdapter(Web(port=stack.port), None, settings.load(), web_redis.url())
+
+    async def never(event: object) -> bool:
+        raise AssertionError
+
+    with pytest.raises(SettingsError, match="RAPPORT_WEB__PORT"):
+        asyncio.run(adapter.run(never))
+    asyncio.run(adapter.close())
+
+
+def test_the_start_says_that_a_key_is_needed(web_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "channels.web"):
+        Stack(web_redis.url(4), key=KEY, host="0.0.0.0").close()
+    assert "every call needs the API key" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_the_key_may_stand_in_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WEB_API_KEY", raising=False)
+    (tmp_path / "env").write_text("WEB_API_KEY=from-the-file\nOTHER=1\n")
+    monkeypatch.setenv("RAPPORT_ENV_FILE", str(tmp_path / "env"))
+    assert api_key() == "from-the-file"
+    monkeypatch.setenv("WEB_API_KEY", " ")
+    assert api_key() is None
