@@ -80,7 +80,7 @@ class Inbox:
             self._accept(
                 [keys.seen(event.id), keys.inbox(person), keys.lease(person), keys.WAITING, keys.QUEUE],
                 [
-                    event.model_dump_json(),
+                    event.model_dump_json(exclude_defaults=True),
                     int(self._settings.seen_days * 86400),
                     self._settings.max_waiting,
                     person,
@@ -141,7 +141,7 @@ class Inbox:
                 MAX_EVENTS,
                 _now_ms(),
                 self._history.prompt_turns,
-                *(turn.model_dump_json() for turn in turns),
+                *(turn.model_dump_json(exclude_defaults=True) for turn in turns),
             ],
         )
         state, *rest = answer
