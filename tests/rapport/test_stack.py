@@ -135,7 +135,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     broken = tmp_path / "redis" / "appendonlydir"
     broken.mkdir(parents=True)
     (broken / "appendonly.aof.manifest").write_text("this is no manifest\n")
-    with pytest.raises(StoreUnavailable, match="did not start:(.|\n)*manifest"):
+    with pytest.raises(StoreUnavailable, match=r"did not start:(.|\n)*manifest"):
         PrivateRedis(tmp_path, nothing).__enter__()
 
 
