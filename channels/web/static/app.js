@@ -12,6 +12,9 @@ const field = $("message");
 let maxChars = Infinity;
 let running = 0;
 let stopping = false;
+let ready = false; // the history is shown; what is sent before would be drawn over
+let early = ""; // sent before that
+const unanswered = new Set(); // messages on the page that the history does not hold yet
 const sleepers = new Set(); // retries that wait for their time
 
 // Messages without a reply yet, kept over a reload: sent again under the same id, none is answered twice.
@@ -28,10 +31,12 @@ async function send(text, id = newId()) {
   remember(id, text);
   const message = view.addUser(text);
   view.toEnd();
+  unanswered.add(message);
   setRunning(+1);
   try {
     await untilAnswered(id, text, message);
   } finally {
+    unanswered.delete(message);
     setRunning(-1);
   }
 }
@@ -48,6 +53,7 @@ async function untilAnswered(id, text, message) {
       if (!(error instanceof Refused)) throw error;
       if (error.code === "answered") { // while nobody looked
         remember(id, null);
+        unanswered.delete(message);
         await loadHistory();
         return;
       }
@@ -96,7 +102,7 @@ function giveBack(id, text, message, error) {
 
 // Says what is wrong and waits: until the time is over, the network is back or the person wants to try again.
 function pause(error, seconds) {
-  const kept = pending.size ? "Your message is kept. " : "";
+  const kept = pending.size || early ? "Your message is kept. " : "";
   trouble(`${error.message} ${kept}Trying again by itself.`, true);
   view.setPresence(navigator.onLine ? "trying to get back to you" : "you are offline");
   return new Promise((resolve) => {
@@ -154,14 +160,19 @@ function submit() {
   if (!text || text.length > maxChars) return;
   field.value = "";
   grow();
-  trouble(null);
-  send(text);
+  start(text);
   field.focus();
 }
 
+function start(text) {
+  if (ready) {
+    trouble(null);
+    send(text);
+  } else early = early ? `${early}\n${text}` : text;
+}
+
 async function loadHistory() {
-  const turns = await getJson("/history");
-  view.showHistory(turns);
+  view.showHistory(await getJson("/history"), unanswered);
 }
 
 function showCommands(commands) {
@@ -225,7 +236,7 @@ function listen() {
   $("openings").addEventListener("click", (event) => {
     const opening = event.target.closest("button");
     if (!opening) return;
-    send(opening.textContent);
+    start(opening.textContent);
     field.focus();
   });
   $("key-dialog").addEventListener("cancel", (event) => event.preventDefault()); // without a key there is nothing to see
@@ -253,7 +264,9 @@ async function begin() {
     }
   }
   trouble(null);
+  ready = true;
   for (const [id, text] of [...pending]) send(text, id);
+  if (early) send(early);
   view.showWelcome();
 }
 

@@ -58,7 +58,7 @@ function terms(pairs) {
 function operation(method, path, told) {
   const section = element("section");
   const title = element("h2");
-  title.append(element("b", method.toUpperCase()), path);
+  title.append(element("b", method.toUpperCase()), ` ${path}`);
   section.append(title, element("p", told.description));
   if (told.parameters) {
     section.append(withTitle("In the address", terms(told.parameters.map((it) => [it.name, it.description ?? it.schema.anyOf?.[0].description ?? ""]))));

@@ -49,8 +49,8 @@ export function hideWelcome() {
   $("welcome").hidden = true;
 }
 
-// Fills the log with what was said before; it is read on request, not announced.
-export function showHistory(turns) {
+// Fills the log with what was said before, then with messages that it does not hold yet; this is not announced.
+export function showHistory(turns, unanswered) {
   log.setAttribute("aria-live", "off");
   clear();
   for (const turn of turns) {
@@ -58,6 +58,7 @@ export function showHistory(turns) {
     else if (turn.role === "user") setMood(addUser(turn.text, turn.at), turn.sentiment);
     else log.append(botMessage(turn.text, turn.tone, turn.at));
   }
+  log.append(...unanswered);
   toEnd();
   // After the browser has told assistive technology of the change.
   requestAnimationFrame(() => requestAnimationFrame(() => log.setAttribute("aria-live", "polite")));

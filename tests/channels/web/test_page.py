@@ -11,8 +11,10 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from core.dialogue import Prompt
+from core.store import keys
 from tests.channels.web.conftest import KEY
 from tests.channels.web.stack import Stack
+from tests.waiting import eventually
 
 FLAGS = [
     "--no-sandbox",
@@ -120,6 +122,28 @@ def test_a_reload_while_the_reply_is_written_loses_and_doubles_nothing(stack: St
     go_on.set()
     expect(log(page).locator(".bot")).to_have_text(re.compile(r"Let me see\."))
     page.reload()
+    expect(page.locator(".user")).to_have_count(1)
+    expect(page.locator(".bot")).to_have_count(1)
+
+
+def test_a_reply_that_came_while_nobody_looked_is_shown_once(stack: Stack, open_page: Open) -> None:
+    go_on = threading.Event()
+
+    def script(prompt: Prompt, on_text: OnText, cancelled: threading.Event) -> str:
+        on_text("Soon")
+        go_on.wait(20)
+        return "Here I am."
+
+    stack.script = script
+    page = open_page()
+    say(page, "hello")
+    expect(page.locator("#writing")).to_contain_text("Soon")
+    page.goto("about:blank")
+    eventually(lambda: stack.waiting() == 0)
+    go_on.set()
+    eventually(lambda: stack.store.redis.xlen(keys.outbox("web")) == 0 and not stack.store.redis.zcard(keys.WAITING))
+    page.goto(stack.base)
+    expect(log(page)).to_contain_text("Here I am.")
     expect(page.locator(".user")).to_have_count(1)
     expect(page.locator(".bot")).to_have_count(1)
 
