@@ -171,10 +171,10 @@ def main() -> None:
     args.add_argument("--json", type=Path, help="write the figures there, too")
     options = args.parse_args()
 
-    from rapport.stack import private_redis
+    from rapport.stack import PrivateRedis
 
-    with tempfile.TemporaryDirectory() as data, private_redis(Path(data)) as url:
-        os.environ["REDIS_URL"] = url
+    with tempfile.TemporaryDirectory() as data, PrivateRedis(Path(data), print) as redis:
+        os.environ["REDIS_URL"] = redis.url
         flags = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
         worker = subprocess.Popen([sys.executable, "-m", "celery", "-A", "bench.instant_worker", "worker", *flags])
         try:

@@ -85,7 +85,6 @@ class Runner:
         return accepted == "accepted"
 
     async def _deliver(self) -> None:
-        await self._patiently(self._outbox.open)
         first = await self._patiently(lambda: self._outbox.unacknowledged(self._consumer))
         self._dispatch(first or [])
         last_look = 0.0

@@ -102,6 +102,7 @@ class Inbox:
                 keys.later(person),
                 keys.leases(worker),
                 keys.FENCE,
+                keys.stop(person),
             ],
             [person, worker, self._lease_ms, MAX_EVENTS, _now_ms(), self._history.prompt_turns],
         )
@@ -126,6 +127,7 @@ class Inbox:
                 keys.history(person),
                 keys.outbox(reply.address.channel),
                 keys.leases(_worker_of(claim.token)),
+                keys.stop(person),
             ],
             [
                 person,
@@ -176,7 +178,7 @@ class Inbox:
         return cast(list[LeaseState], states)
 
     def request_stop(self, person: str) -> None:
-        """Ask whoever is answering this person to stop; forgotten after a while if nobody is."""
+        """Ask whoever is answering this person now to stop; it says nothing about later messages."""
         with translated():
             self._redis.set(keys.stop(person), 1, px=self._lease_ms)
 

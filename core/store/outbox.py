@@ -15,6 +15,7 @@ from core.store import keys
 from core.store.connection import translated
 
 PEER_TTL_S = 5
+IDLE_MS = 500
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,13 @@ class Outbox:
 
     def _read(self, consumer: str, start: str, block_ms: int | None) -> list[Delivery]:
         with translated():
-            answer = self._redis.xreadgroup(keys.GROUP, consumer, {self._stream: start}, count=100, block=block_ms)
+            try:
+                answer = self._redis.xreadgroup(keys.GROUP, consumer, {self._stream: start}, count=100, block=block_ms)
+            except redis.ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                self.open()  # Redis was away when we started, or has come back empty
+                answer = []
         entries = [entry for _, found in cast(list[Any], answer or []) for entry in found]
         return self._decode(entries)
 
@@ -74,10 +81,11 @@ class Outbox:
                     continue
                 left = self._redis.xpending_range(self._stream, keys.GROUP, "-", "+", 1000, consumername=name)
                 ids: list[Any] = [item["message_id"] for item in left]
-                if ids:
-                    claimed = self._redis.xclaim(self._stream, keys.GROUP, consumer, min_idle_time=0, message_ids=ids)
-                    taken += self._decode(cast(list[tuple[str, dict[str, str]]], claimed))
-                if len(ids) < 1000:
+                claimed: list[Any] = []
+                if ids:  # only what has lain idle: of two processes that look at once, one gets it
+                    claimed = self._redis.xclaim(self._stream, keys.GROUP, consumer, IDLE_MS, message_ids=ids)
+                    taken += self._decode(claimed)
+                if len(claimed) == len(ids) < 1000:
                     self._redis.xgroup_delconsumer(self._stream, keys.GROUP, name)
         return taken
 

@@ -178,6 +178,18 @@ def test_renewal_tells_what_became_of_each_lease(store: Store) -> None:
     assert store.inbox.renew([claims[2]]) == ["held"], "stop is said once"  # type: ignore[list-item]
 
 
+def test_a_stop_is_about_what_is_being_written_now(store: Store) -> None:
+    store.inbox.request_stop(PERSON)
+    store.inbox.accept(event(1))
+    taken = claim(store)
+    assert store.inbox.renew([taken]) == ["held"], "said before it was begun"
+    store.inbox.request_stop(PERSON)
+    store.inbox.accept(event(2))
+    following = answer(store, taken)
+    assert following is not None
+    assert store.inbox.renew([following]) == ["held"], "said too late for the one before"
+
+
 def test_a_deferred_turn_waits_and_comes_back(make_store: MakeStore) -> None:
     store = make_store(lease_s=0.5)
     store.inbox.accept(event(1))

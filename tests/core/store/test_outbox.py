@@ -8,6 +8,7 @@ from core import settings
 from core.dialogue import Address
 from core.events import Draft, Reply
 from core.store import Outbox, Store, WorkerSign, keys
+from tests.waiting import eventually
 
 ADDRESS = Address(channel="test", space="ada")
 
@@ -41,6 +42,13 @@ def test_unacknowledged_replies_come_back(store: Store, outbox: Outbox) -> None:
     assert store.redis.xlen(keys.outbox("test")) == 0, "a sent reply is not kept"
 
 
+def test_a_redis_that_comes_back_empty_is_read_all_the_same(store: Store, outbox: Outbox) -> None:
+    store.redis.flushall()
+    assert outbox.read("one", 10) == []
+    put(store, 1)
+    assert [d.reply.id for d in outbox.read("one", 10)] == ["r1"]
+
+
 def test_a_living_peer_keeps_its_replies(store: Store, outbox: Outbox) -> None:
     put(store, 1)
     outbox.read("one", 10)
@@ -52,7 +60,10 @@ def test_a_dead_peers_replies_are_taken_over_in_order(store: Store, outbox: Outb
         put(store, number)
     outbox.read("one", 10)
     outbox.leave("one")
-    assert [d.reply.id for d in outbox.take_over("two")] == ["r0", "r1", "r2"]
+    other = store.outbox("test")
+    taken = eventually(lambda: outbox.take_over("two"))
+    assert other.take_over("three") == [], "another one that looks at the same time gets nothing"
+    assert [d.reply.id for d in taken] == ["r0", "r1", "r2"]
     assert outbox.take_over("two") == []
     assert len(outbox.unacknowledged("two")) == 3
 

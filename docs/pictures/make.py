@@ -1,0 +1,138 @@
+"""Makes the pictures of the README from the running program: ``pip install pyte playwright && python docs/pictures/make.py``.
+
+terminal.svg: `rapport chat` at a pseudo-terminal, read with the terminal emulator pyte, drawn with rich.
+web.png: the chat page of `rapport up` in Chromium. Both talk to the models that ship, on data of their own.
+"""
+
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pyte
+from playwright.sync_api import sync_playwright
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+COLUMNS, LINES, PORT = 88, 26, 8765
+SAID = [
+    "hi, my name is Ada",
+    "my order is three weeks late and nobody answers!",
+    "it finally came today, I'm so happy!!",
+    "what's my name?",
+]
+CHROMIUM = "/usr/bin/chromium"
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    """Wait until the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("the program did not get there in time")
+        time.sleep(0.1)
+
+
+def terminal(data: str) -> None:
+    """Draw a conversation at the terminal."""
+    screen = pyte.Screen(COLUMNS, LINES)
+    stream = pyte.ByteStream(screen)
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        size = {"COLUMNS": str(COLUMNS), "LINES": str(LINES), "TERM": "xterm-256color", "RAPPORT_STACK__DATA": data}
+        os.execve(sys.executable, [sys.executable, "-m", "rapport", "chat"], os.environ | size)
+    import fcntl
+    import struct
+    import termios
+
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    received = bytearray()
+
+    def read() -> None:
+        try:
+            while part := os.read(fd, 4096):
+                received.extend(part)
+                stream.feed(part)
+                if b"\x1b[6n" in part:
+                    os.write(fd, f"\x1b[{screen.cursor.y + 1};{screen.cursor.x + 1}R".encode())
+        except OSError:
+            pass
+
+    threading.Thread(target=read, daemon=True).start()
+
+    def prompts() -> int:
+        return sum(line.startswith(">") for line in screen.display)
+
+    for number, line in enumerate(SAID):
+        wait_for(lambda n=number: prompts() == n + 1)
+        time.sleep(0.5)
+        for key in line:
+            os.write(fd, key.encode())
+            time.sleep(0.01)
+        os.write(fd, b"\r")
+    wait_for(lambda: prompts() == len(SAID) + 1)
+    time.sleep(0.5)
+    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115
+    for y in range(max(y for y, line in enumerate(screen.display) if line.strip()) + 1):
+        console.print(_line(screen, y))
+    console.save_svg(str(HERE / "terminal.svg"), title="make chat")
+    os.write(fd, b"\x04")
+    os.waitpid(pid, 0)
+
+
+def _line(screen: pyte.Screen, y: int) -> Text:
+    text = Text()
+    for x in range(COLUMNS):
+        cell = screen.buffer[y][x]
+        # pyte knows no faint text; what rich prints faint is the mood line, which is indented.
+        faint = " · " in screen.display[y] and screen.display[y].startswith("  ")
+        text.append(cell.data, Style(bold=cell.bold, dim=faint))
+    text.rstrip()
+    return text
+
+
+def web(data: str) -> None:
+    """Take a picture of the chat page."""
+    env = os.environ | {"RAPPORT_STACK__DATA": data, "RAPPORT_WEB__PORT": str(PORT)}
+    program = subprocess.Popen([sys.executable, "-m", "rapport", "up"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(_ready)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+            page = browser.new_page(viewport={"width": 900, "height": 760}, device_scale_factor=1.5)
+            page.goto(f"http://127.0.0.1:{PORT}/")
+            for number, line in enumerate(SAID):
+                page.get_by_role("textbox").fill(line)
+                page.keyboard.press("Enter")
+                page.wait_for_function(
+                    "n => document.querySelectorAll('[role=log] [data-role=assistant][data-done]').length > n",
+                    arg=number,
+                )
+            page.wait_for_timeout(500)
+            page.screenshot(path=str(HERE / "web.png"))
+            browser.close()
+    finally:
+        program.terminate()
+        program.wait()
+
+
+def _ready() -> bool:
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{PORT}/readyz").status == 200
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    for make in (terminal, web):
+        with tempfile.TemporaryDirectory() as folder:
+            make(folder)
