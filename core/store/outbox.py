@@ -81,10 +81,10 @@ class Outbox:
                     continue
                 left = self._redis.xpending_range(self._stream, keys.GROUP, "-", "+", 1000, consumername=name)
                 ids: list[Any] = [item["message_id"] for item in left]
-                claimed: list[Any] = []
+                claimed: Any = []
                 if ids:  # only what has lain idle: of two processes that look at once, one gets it
                     claimed = self._redis.xclaim(self._stream, keys.GROUP, consumer, IDLE_MS, message_ids=ids)
-                    taken += self._decode(claimed)
+                    taken += self._decode(cast(list[tuple[str, dict[str, str]]], claimed))
                 if len(claimed) == len(ids) < 1000:
                     self._redis.xgroup_delconsumer(self._stream, keys.GROUP, name)
         return taken
