@@ -26,7 +26,7 @@ def encoder() -> Iterator[Encoder]:
         ("hello", "neutral"),
         ("my name is Noor", "neutral"),
         ("what time is it in Oslo?", "neutral"),
-        ("on tuesday", "neutral"),
+        ("on thursday", "neutral"),
         ("thank you so much, you made my day", "positive"),
         ("I GOT THE JOB!!!", "positive"),
         ("best day ever 🎉😍", "positive"),
