@@ -177,6 +177,8 @@ class Runtime:
         self._drafts.forget(answer.reply.id)
         while True:
             try:
+                if answer.erase:
+                    self._store.people.drop_letters(claim.person)
                 return self._store.inbox.commit(
                     claim, answer.answered, answer.turns, answer.reply, erase=answer.erase, go_on=go_on
                 )

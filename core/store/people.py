@@ -1,4 +1,6 @@
-"""What is kept of a person: reading the history, and erasing every trace. Writing it is part of the commit."""
+"""What is kept of a person outside the inbox: reading the history, dropping dead letters. Writing is the commit's."""
+
+import json
 
 import redis
 
@@ -17,3 +19,13 @@ class People:
         """Return all turns kept, oldest first."""
         with translated():
             return [Turn.model_validate_json(raw) for raw in self._redis.lrange(keys.history(person), 0, -1)]
+
+    def drop_letters(self, person: str) -> int:
+        """Erase the dead letters that were meant for this person, on all channels; return how many."""
+        dropped = 0
+        with translated():
+            for key in self._redis.scan_iter(match=keys.dead("*"), count=1000):
+                for letter in self._redis.lrange(key, 0, -1):
+                    if json.loads(letter)["reply"].get("person") == person:
+                        dropped += self._redis.lrem(key, 1, letter)
+        return dropped

@@ -1,5 +1,6 @@
 """From a claim to a commit, with scripted models on a real Redis."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 
@@ -223,6 +224,31 @@ def test_partial_text_goes_out_as_drafts(start: Start, store: Store) -> None:
     assert draft.text == "Once upon"
     assert draft.reply_id == reply.id
     assert draft.in_reply_to == reply.in_reply_to
+
+
+def test_forget_erases_every_trace(start: Start, store: Store) -> None:
+    def bury(person: str) -> None:
+        reply = Reply(id=person, address=ADDRESS, text="secret", in_reply_to=("e",), person=person)
+        store.redis.xadd(keys.outbox("test"), {"reply": reply.model_dump_json()})
+        outbox = store.outbox("test")
+        outbox.open()
+        for delivery in outbox.read("one", 10):
+            outbox.bury(delivery, "blocked")
+
+    runtime = start(echo)
+    say(store, "my secret")
+    runtime.drain(PERSON)
+    store.redis.delete(keys.outbox("test"))
+    bury(PERSON)
+    bury("test:-:bob")
+    say(store, "/forget")
+    runtime.drain(PERSON)
+    (reply,) = replies(store)
+    assert "2 messages" in reply.text
+    assert [json.loads(one)["reply"]["person"] for one in store.redis.lrange(keys.dead("test"), 0, -1)] == [
+        "test:-:bob"
+    ]
+    assert not [key for key in store.redis.scan_iter("rapport:*") if PERSON in key and "seen" not in key]
 
 
 def test_a_worker_gives_signs_of_life(start: Start, store: Store) -> None:
