@@ -1,6 +1,7 @@
 """What is kept of a person outside the inbox: reading the history, dropping dead letters. Writing is the commit's."""
 
 import json
+from typing import cast
 
 import redis
 
@@ -25,7 +26,7 @@ class People:
         dropped = 0
         with translated():
             for key in self._redis.scan_iter(match=keys.dead("*"), count=1000):
-                for letter in self._redis.lrange(key, 0, -1):
+                for letter in cast(list[str], self._redis.lrange(key, 0, -1)):
                     if json.loads(letter)["reply"].get("person") == person:
                         dropped += self._redis.lrem(key, 1, letter)
         return dropped
