@@ -35,6 +35,7 @@ class BenchAdapter:
     """Notes when a reply would be sent."""
 
     name = "bench"
+    via = None
     text_limit = 1000
 
     def __init__(self) -> None:

@@ -17,6 +17,9 @@ class Adapter(Protocol):
     name: str
     """Name of the channel; part of every address and of the person's key."""
 
+    via: str | None
+    """None, or the name of this process if no other process of the channel can send its replies (Address.via)."""
+
     text_limit: int
     """Characters that one message of this network may have."""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from channels.base import Adapter
-from core.dialogue import Address
+from core.dialogue import Address, outbox_name
 from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.settings import Inbox as InboxSettings
@@ -36,7 +36,7 @@ class Runner:
         self._adapter = adapter
         self._store = store
         self._limits = limits
-        self._outbox = store.outbox(adapter.name)
+        self._outbox = store.outbox(outbox_name(adapter.name, adapter.via))
         self._consumer = f"{socket.gethostname()}-{os.getpid()}"
         self._lanes: dict[Address, asyncio.Queue[Delivery]] = {}
         self._lane_tasks: set[asyncio.Task[None]] = set()

@@ -7,10 +7,12 @@ does; the mood and all notes go to standard error.
 
 import asyncio
 import getpass
+import os
 import signal
 import sys
+import threading
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +39,11 @@ class TerminalAdapter:
 
     def __init__(self) -> None:
         self._user = getpass.getuser()
-        self._address = Address(channel=self.name, space=self._user)
         self._typing = sys.stdin.isatty() and sys.stdout.isatty()
+        # At the same terminal a later start finds what an earlier one could not print any more.
+        place = os.ttyname(sys.stdin.fileno()) if self._typing else uuid.uuid4().hex
+        self.via: str | None = f"{self._user}.{place}"
+        self._address = Address(channel=self.name, space=self._user, via=self.via)
         self._out = Console(highlight=False, soft_wrap=not self._typing)
         self._err = Console(stderr=True, highlight=False)
         self._waiting_for: str | None = None
@@ -172,6 +177,17 @@ def _prompt_session() -> "PromptSession[str]":
 
 async def _piped_lines() -> AsyncIterator[str]:
     """Yield the lines of standard input; bytes that are no UTF-8 become the replacement character."""
-    read: Callable[[], bytes] = sys.stdin.buffer.readline
-    while line := await asyncio.to_thread(read):
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def read() -> None:
+        # A file object of its own: the interpreter waits for sys.stdin when it ends.
+        with os.fdopen(os.dup(sys.stdin.fileno()), "rb") as given:
+            for line in given:
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+        loop.call_soon_threadsafe(lines.put_nowait, b"")
+
+    # Nothing can end a read that waits for input; as a daemon this thread does not keep the process alive.
+    threading.Thread(target=read, name="input", daemon=True).start()
+    while line := await lines.get():
         yield line.decode("utf-8", "replace").rstrip("\r\n")

@@ -19,13 +19,25 @@ class Address(Record):
     """Where something was said and the reply goes. Opaque outside the adapter that made it.
 
     ``space`` is the conversation on that network (chat, channel, page); ``thread`` a thread in it; ``direct``
-    says whether only the person and the bot read there.
+    says whether only the person and the bot read there. ``via`` names the one process that can send the reply,
+    where processes of a channel cannot stand in for each other (two terminals).
     """
 
     channel: str
     space: str
     thread: str | None = None
     direct: bool = True
+    via: str | None = None
+
+    @property
+    def outbox(self) -> str:
+        """The name of the outbox that a reply to this address goes to."""
+        return outbox_name(self.channel, self.via)
+
+
+def outbox_name(channel: str, via: str | None) -> str:
+    """Return the name of a channel's outbox, or of the one that a single process of it has for itself."""
+    return f"{channel}.{via}" if via else channel
 
 
 class Sentiment(Record):

@@ -173,7 +173,7 @@ def load_section(name: str, model: type[S]) -> S:
 def redis_url() -> str:
     """Return the address of Redis; raises SettingsError when REDIS_URL is not set."""
     url = load().redis_url
-    if url is None:
+    if url is None or not url.get_secret_value():
         raise SettingsError(
             "REDIS_URL is not set. Set it (redis://localhost:6379/0) in the environment or .env, "
             "or start with `rapport chat` or `rapport up`, which run a private Redis."

@@ -82,34 +82,47 @@ def broad_talk(data: Path, rng: random.Random) -> list[Conversation]:
     from training.recall import make_echo, make_recall
 
     written = list(read(data, "rapport_written"))
+    small_talk = _small_talk(data)
     mix = [
         *read(data, "self_dialogue"),
-        *read(data, "synthetic_persona_chat"),
-        *read(data, "ms_personality_chat"),
-        *read(data, "rapport_authored"),
+        *small_talk,
         *read(data, "chatterbot_corpus"),
         *rng.sample(list(read(data, "topical_chat")), 700),
         *written,
         *(broaden_tones(one, rng) for one in written),
-        *make_recall(25_000, written, rng),
+        *make_recall(25_000, small_talk, rng),
         *make_echo(12_000, rng),
     ]
     rng.shuffle(mix)
     return mix
 
 
-def own_voice(data: Path, rng: random.Random, passes: int = 5) -> list[Conversation]:
-    """Stage two, one epoch: how Rapport talks. About 4 million tokens."""
+def own_voice(data: Path, rng: random.Random) -> list[Conversation]:
+    """Stage two, one epoch: how Rapport talks. About 4 million tokens.
+
+    The written conversations are the best and few: seen more than once or twice they are learnt by heart, and
+    replies to anything else get worse (loss on held-out topics rose from 4.5 to 5.4 with five passes an epoch).
+    """
     from training.recall import make_echo, make_recall
 
+    small_talk = _small_talk(data)
     written = list(read(data, "rapport_written"))
     mix = [
-        *rng.sample(list(read(data, "rapport_authored")), 6_000),
-        *rng.sample(list(read(data, "ms_personality_chat")), 2_500),
-        *rng.sample(list(read(data, "synthetic_persona_chat")), 250),
-        *make_recall(8_000, written, rng),
-        *make_echo(1_500, rng),
-        *(broaden_tones(one, rng) for _ in range(passes) for one in written),
+        *rng.sample(list(read(data, "rapport_authored")), 10_000),
+        *rng.sample(list(read(data, "ms_personality_chat")), 5_000),
+        *rng.sample(list(read(data, "synthetic_persona_chat")), 600),
+        *rng.sample(list(read(data, "self_dialogue")), 2_500),
+        *make_recall(10_000, small_talk, rng),
+        *make_echo(1_000, rng),
+        *(broaden_tones(one, rng) for one in written),
     ]
     rng.shuffle(mix)
     return mix
+
+
+def _small_talk(data: Path) -> list[Conversation]:
+    return [
+        *read(data, "synthetic_persona_chat"),
+        *read(data, "ms_personality_chat"),
+        *read(data, "rapport_authored"),
+    ]

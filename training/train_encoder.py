@@ -5,8 +5,7 @@
 
 The body stays as it is, so its sentence embeddings stay those of MiniLM but for words that are now read in
 smaller pieces; the recipe reports how often nearest neighbours agree. The head learns from the body's layer TAP,
-computed once for all texts. Takes about a quarter of an hour on two cores with bfloat16 units. README.md in the output
-folder, the model card, is written by hand from what this prints.
+computed once for all texts: a quarter of an hour on two cores. The model card is written by hand from what it prints.
 """
 
 import argparse

@@ -49,11 +49,11 @@ class DraftSender:
                 drafts, self._newest = list(self._newest.values()), {}
             try:
                 for draft in drafts:
-                    self._outbox(draft.address.channel).publish(draft)
+                    self._outbox(draft.address.outbox).publish(draft)
             except StoreUnavailable as error:
                 log.debug("drafts are lost: %s", error)
 
-    def _outbox(self, channel: str) -> Outbox:
-        if channel not in self._outboxes:
-            self._outboxes[channel] = self._store.outbox(channel)
-        return self._outboxes[channel]
+    def _outbox(self, name: str) -> Outbox:
+        if name not in self._outboxes:
+            self._outboxes[name] = self._store.outbox(name)
+        return self._outboxes[name]

@@ -27,6 +27,7 @@ class WebAdapter:
     """HTTP API and chat page. Raises SettingsError if others could reach the bot without a key."""
 
     name = "web"
+    via: str | None = None
     text_limit = 100_000  # HTTP has none; far above what a model writes
 
     def __init__(self, web: Web, key: str | None, settings: Settings, redis_url: str) -> None:

@@ -22,6 +22,7 @@ from core.store import keys
 from core.store.connection import script, translated
 
 MAX_EVENTS = 20  # of one claim; a longer burst is answered in more turns
+ONE_PROCESS_TTL_S = 86400  # a process that does not come back to its outbox by then never will
 Accepted = Literal["accepted", "duplicate", "full"]
 LeaseState = Literal["held", "lost", "stop"]
 WakeUp = Callable[[str], str]
@@ -125,7 +126,7 @@ class Inbox:
                 keys.WAITING,
                 keys.attempts(person),
                 keys.history(person),
-                keys.outbox(reply.address.channel),
+                keys.outbox(reply.address.outbox),
                 keys.leases(_worker_of(claim.token)),
                 keys.stop(person),
             ],
@@ -143,6 +144,7 @@ class Inbox:
                 MAX_EVENTS,
                 _now_ms(),
                 self._history.prompt_turns,
+                ONE_PROCESS_TTL_S if reply.address.via else 0,
                 *(turn.model_dump_json(exclude_defaults=True) for turn in turns),
             ],
         )

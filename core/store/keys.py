@@ -13,7 +13,7 @@
 | rapport:history:PERSON | list, expires | turns, oldest first |
 | rapport:leases:WORKER | set | persons a worker has leases on |
 | rapport:worker:WORKER | string, expires | a worker's sign of life |
-| rapport:outbox:CHANNEL | stream | replies to be sent; consumer group ``channel`` |
+| rapport:outbox:CHANNEL[.PROCESS] | stream | replies to be sent; consumer group ``channel`` |
 | rapport:peer:CHANNEL:CONSUMER | string, expires | a channel process's sign of life |
 | rapport:drafts:CHANNEL | pub/sub | partial text |
 | rapport:dead:CHANNEL | list | replies that could not be delivered, with the reason |

@@ -27,7 +27,7 @@ class Delivery:
 
 
 class Outbox:
-    """The outbox of one channel. Thread-safe."""
+    """The outbox of one channel, or of one process of it (Address.outbox). Thread-safe."""
 
     def __init__(self, client: "redis.Redis", channel: str) -> None:
         self._redis = client

@@ -1,4 +1,7 @@
-"""Makes the pictures of the README from the running program: ``pip install pyte playwright && python docs/pictures/make.py``.
+"""Makes the pictures of the README from the running program.
+
+    pip install pyte playwright && python docs/pictures/make.py
+
 
 terminal.svg: `rapport chat` at a pseudo-terminal, read with the terminal emulator pyte, drawn with rich.
 web.png: the chat page of `rapport up` in Chromium. Both talk to the models that ship, on data of their own.

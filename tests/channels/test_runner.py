@@ -24,6 +24,7 @@ class ListAdapter:
     """A network that keeps what it is sent; ``trouble`` holds errors to raise first, by reply id."""
 
     name = "list"
+    via = None
     text_limit = 1000
 
     def __init__(self) -> None:

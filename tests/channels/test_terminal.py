@@ -156,3 +156,32 @@ def test_a_conversation_at_a_terminal(worker: Store, tmp_path: Path, monkeypatch
     assert screen.exit_code("\x04") == 0
     assert "Traceback" not in screen.text
     assert "hello" in (tmp_path / "typed.history").read_text()
+
+
+def test_two_terminals_do_not_get_each_others_replies(worker: Store) -> None:
+    def start() -> "subprocess.Popen[bytes]":
+        pipe = subprocess.PIPE
+        return subprocess.Popen(COMMAND, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+
+    with start() as one, start() as other:
+        for number in range(3):
+            for name, process in (("one", one), ("other", other)):
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(f"{name} {number}\n".encode())
+                process.stdin.flush()
+                assert process.stdout.readline() == f"you said: {name} {number}\n".encode()
+        for process in (one, other):
+            process.communicate(timeout=20)
+            assert process.returncode == 0
+
+
+def test_a_pipe_that_stays_open_does_not_keep_it_from_ending(worker: Store) -> None:
+    with subprocess.Popen(COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"hello\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"you said: hello\n"
+        process.terminate()
+        assert process.wait(20) == 0

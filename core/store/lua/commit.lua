@@ -1,7 +1,7 @@
 -- Everything that an answer changes, at once or not at all: answered events go, history grows, the reply goes out.
 -- KEYS inbox, lease, waiting, attempts, history, outbox, leases of this worker, stop
 -- ARGV person, token, answered, last answered event, reply, erase?, max_turns, history_ttl_s, go on?, lease_ms,
---      max_events, now_ms, prompt_turns, turn...
+--      max_events, now_ms, prompt_turns, outbox_ttl_s (0: for ever), turn...
 -- Returns {'lost'}, {'done'}, {'waiting'} (more is there, but the lease is given back) or
 -- {'more', attempt, events, latest turns} (the lease is kept).
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'lost'} end
@@ -9,12 +9,13 @@ if redis.call('LINDEX', KEYS[1], ARGV[3] - 1) ~= ARGV[4] then return {'lost'} en
 redis.call('LTRIM', KEYS[1], ARGV[3], -1)
 redis.call('DEL', KEYS[4], KEYS[8])
 if ARGV[6] == '1' then redis.call('DEL', KEYS[5]) end
-if #ARGV > 13 then
-  for i = 14, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
+if #ARGV > 14 then
+  for i = 15, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
   redis.call('LTRIM', KEYS[5], -tonumber(ARGV[7]), -1)
   redis.call('EXPIRE', KEYS[5], ARGV[8])
 end
 redis.call('XADD', KEYS[6], '*', 'reply', ARGV[5])
+if ARGV[14] ~= '0' then redis.call('EXPIRE', KEYS[6], ARGV[14]) end
 local left = redis.call('LLEN', KEYS[1])
 if left > 0 and ARGV[9] == '1' then
   redis.call('PEXPIRE', KEYS[2], ARGV[10])
