@@ -11,19 +11,24 @@ import socket
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from channels.base import Adapter
+from core import commands
 from core.dialogue import Address, outbox_name
 from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.settings import Inbox as InboxSettings
 from core.store import Delivery, Store
+from core.store.outbox import PEER_TTL_S
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BLOCK_MS = 1000
+LOOK_S = 2  # between two looks for replies that were left behind
+REMEMBERED = 1000
 FINISH_S = 5  # for what is being sent when the process ends
 # What nobody types on purpose: control characters but for line breaks and tabs.
 KEPT_CONTROLS = "\n\t"
@@ -41,7 +46,10 @@ class Runner:
         self._lanes: dict[Address, asyncio.Queue[Delivery]] = {}
         self._lane_tasks: set[asyncio.Task[None]] = set()
         self._in_hand: set[str] = set()
+        self._settled_entries: OrderedDict[str, None] = OrderedDict()
         self._sent: OrderedDict[str, None] = OrderedDict()
+        # Of its own: what waits for a frozen Redis in accept must not keep replies from being read.
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="delivery")
         self._closing = asyncio.Event()
 
     async def run(self) -> None:
@@ -51,9 +59,9 @@ class Runner:
         inbound = asyncio.create_task(self._adapter.run(self.accept), name="inbound")
         closing = asyncio.create_task(self._closing.wait(), name="closing")
         try:
-            done, _ = await asyncio.wait({inbound, closing}, return_when=asyncio.FIRST_COMPLETED)
-            if inbound in done:
-                inbound.result()
+            done, _ = await asyncio.wait({inbound, closing, outbound}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # a defect ends the process; a supervisor starts another
         finally:
             self._closing.set()
             inbound.cancel()
@@ -66,6 +74,7 @@ class Runner:
             await asyncio.gather(inbound, *self._lane_tasks, return_exceptions=True)
             await self._adapter.close()
             await self._leave()
+            self._threads.shutdown(wait=False)
 
     def stop(self) -> None:
         """End ``run``."""
@@ -76,31 +85,47 @@ class Runner:
         event = event.model_copy(update={"text": clean(event.text, self._limits.max_chars)})
         if not event.text and not event.attachments:
             raise InputError("empty", "The message is empty. Write something first.")
-        if event.text.strip().lower() == "/stop":
+        accepted = await asyncio.to_thread(self._store.inbox.accept, event)
+        if accepted == "accepted" and commands.parse(event.text) is commands.TABLE["stop"]:
             # The inbox keeps order, so the command itself waits behind the reply that it is to end.
             await asyncio.to_thread(self._store.inbox.request_stop, event.person)
-        accepted = await asyncio.to_thread(self._store.inbox.accept, event)
         if accepted == "full":
             raise InputError("too_many", "I am still working on your earlier messages. Wait for my answer, then go on.")
         return accepted == "accepted"
 
     async def _deliver(self) -> None:
-        first = await self._patiently(lambda: self._outbox.unacknowledged(self._consumer))
-        self._dispatch(first or [])
-        last_look = 0.0
+        await self._inherit()
+        look_at = 0.0
         while not self._closing.is_set():
             found = await self._patiently(lambda: self._outbox.read(self._consumer, BLOCK_MS))
-            if found is None:  # broke off: what was read but never arrived here is among our unacknowledged ones
-                found = await self._patiently(lambda: self._outbox.unacknowledged(self._consumer))
             self._dispatch(found or [])
             now = asyncio.get_running_loop().time()
-            if now - last_look > 2:
-                last_look = now
+            if found is None:  # while Redis was away nobody could give a sign of life: peers need time for one
+                look_at = now + PEER_TTL_S
+            elif now >= look_at:
+                look_at = now + LOOK_S
+                # Ours: an answer of Redis that was lost on its way here was read all the same.
+                self._dispatch(await self._patiently(lambda: self._outbox.unacknowledged(self._consumer)) or [])
                 self._dispatch(await self._patiently(lambda: self._outbox.take_over(self._consumer)) or [])
+
+    async def _inherit(self) -> None:
+        """Before anything new, take what was read and not sent: by us, or by a process whose place we take.
+
+        Such a process may still count as living for a moment; one that really lives keeps its replies.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + PEER_TTL_S + 1
+        while not self._closing.is_set():
+            self._dispatch(await self._patiently(lambda: self._outbox.unacknowledged(self._consumer)) or [])
+            self._dispatch(await self._patiently(lambda: self._outbox.take_over(self._consumer)) or [])
+            waiting = await self._patiently(lambda: self._outbox.peers_pending(self._consumer))
+            if waiting is False or loop.time() > give_up:
+                return
+            await self._pause()
 
     def _dispatch(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
-            if delivery.entry in self._in_hand:
+            if delivery.entry in self._in_hand or delivery.entry in self._settled_entries:
                 continue
             self._in_hand.add(delivery.entry)
             address = delivery.reply.address
@@ -116,13 +141,16 @@ class Runner:
 
     async def _drive(self, address: Address, lane: "asyncio.Queue[Delivery]") -> None:
         """Send what is in this lane, in order, then end."""
-        while not lane.empty():
-            delivery = lane.get_nowait()
-            refused = await self._send(delivery)
-            while not await self._settled(delivery, refused) and not self._closing.is_set():
-                pass  # Redis is away; the reply must not be sent again meanwhile
-            self._in_hand.discard(delivery.entry)
-        del self._lanes[address]
+        try:
+            while not lane.empty():
+                delivery = lane.get_nowait()
+                refused = await self._send(delivery)
+                while not await self._settled(delivery, refused) and not self._closing.is_set():
+                    pass  # Redis is away; the reply must not be sent again meanwhile
+                _remember(self._settled_entries, delivery.entry)
+                self._in_hand.discard(delivery.entry)
+        finally:
+            del self._lanes[address]
 
     async def _settled(self, delivery: Delivery, refused: str | None) -> bool:
         def settle() -> bool:
@@ -139,7 +167,7 @@ class Runner:
         reply = delivery.reply
         while True:
             try:
-                self._remember(reply.id)
+                _remember(self._sent, reply.id)
                 await self._adapter.send(reply)
                 return None
             except DeliveryLater as error:
@@ -155,18 +183,14 @@ class Runner:
                 log.exception("reply %s is a dead letter", reply.id)
                 return f"{type(error).__name__}: {error}"
 
-    def _remember(self, reply_id: str) -> None:
-        self._sent[reply_id] = None
-        while len(self._sent) > 1000:
-            self._sent.popitem(last=False)
-
     async def _pass_drafts(self) -> None:
         """Hand partial text to the adapter; a draft that comes after its reply is dropped."""
+        loop = asyncio.get_running_loop()
         while not self._closing.is_set():
             try:
                 with self._outbox.drafts() as feed:
                     while not self._closing.is_set():
-                        draft = await asyncio.to_thread(feed.next, BLOCK_MS / 1000)
+                        draft = await loop.run_in_executor(self._threads, feed.next, BLOCK_MS / 1000)
                         if draft and draft.reply_id not in self._sent:
                             await self._adapter.draft(draft)
             except StoreUnavailable:
@@ -177,7 +201,7 @@ class Runner:
     async def _patiently(self, call: Callable[[], T]) -> T | None:
         """Run a blocking store call in a thread; None (after a pause) if Redis is away."""
         try:
-            return await asyncio.to_thread(call)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except StoreUnavailable as error:
             log.warning("delivery waits: %s", error)
             await self._pause()
@@ -192,6 +216,12 @@ class Runner:
             await asyncio.to_thread(self._outbox.leave, self._consumer)
         except StoreUnavailable:
             log.info("Redis is away; this process's sign of life runs out by itself")
+
+
+def _remember(known: OrderedDict[str, None], name: str) -> None:
+    known[name] = None
+    while len(known) > REMEMBERED:
+        known.popitem(last=False)
 
 
 def clean(text: str, max_chars: int) -> str:

@@ -7,8 +7,10 @@ does; the mood and all notes go to standard error.
 
 import asyncio
 import getpass
+import io
 import os
 import signal
+import socket
 import sys
 import threading
 import uuid
@@ -42,7 +44,10 @@ class TerminalAdapter:
         self._typing = sys.stdin.isatty() and sys.stdout.isatty()
         # At the same terminal a later start finds what an earlier one could not print any more.
         place = os.ttyname(sys.stdin.fileno()) if self._typing else uuid.uuid4().hex
-        self.via: str | None = f"{self._user}.{place}"
+        self.via: str | None = f"{socket.gethostname()}.{self._user}.{place}"
+        self._conversation: asyncio.Task[None] | None = None
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # an emoji must not be lost to an old locale
         self._address = Address(channel=self.name, space=self._user, via=self.via)
         self._out = Console(highlight=False, soft_wrap=not self._typing)
         self._err = Console(stderr=True, highlight=False)
@@ -53,6 +58,7 @@ class TerminalAdapter:
 
     async def run(self, accept: Accept) -> None:
         """Converse until the input ends."""
+        self._conversation = asyncio.current_task()
         try:
             async for line in self._typed_lines() if self._typing else _piped_lines():
                 if line.strip():
@@ -64,7 +70,7 @@ class TerminalAdapter:
         """Print a reply, or the rest of it if a part was shown as a draft."""
         self._show_mood(reply)
         if not self._typing:
-            print(reply.text, flush=True)
+            self._print_piped(reply.text)
         elif self._shown and reply.text.startswith(self._shown):
             self._out.print(reply.text[len(self._shown) :], markup=False)
         else:
@@ -75,6 +81,14 @@ class TerminalAdapter:
         if self._waiting_for in reply.in_reply_to:
             self._waiting_for = None
             self._answered.set()
+
+    def _print_piped(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:  # nobody reads on (`| head -1`): the conversation is over
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if self._conversation:
+                self._conversation.cancel()
 
     async def draft(self, draft: Draft) -> None:
         """Print what is new of a text that is being written."""
@@ -93,9 +107,7 @@ class TerminalAdapter:
     async def _say(self, text: str, accept: Accept) -> None:
         """Send one message and wait for its reply."""
         # Anew each time: prompt_toolkit takes the handler away when its prompt ends.
-        conversation = asyncio.current_task()
-        assert conversation is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: self._interrupt(accept, conversation))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, accept)
         event = self._event(text)
         self._waiting_for = event.id
         self._answered.clear()
@@ -125,17 +137,24 @@ class TerminalAdapter:
                 noted = True
 
     def _event(self, text: str) -> MessageEvent:
-        return MessageEvent(id=f"terminal:{uuid.uuid4()}", address=self._address, user=self._user, text=text)
+        # The same login on two machines may be two people.
+        return MessageEvent(
+            id=f"terminal:{uuid.uuid4()}",
+            address=self._address,
+            workspace=socket.gethostname(),
+            user=self._user,
+            text=text,
+        )
 
-    def _interrupt(self, accept: Accept, conversation: "asyncio.Task[None]") -> None:
+    def _interrupt(self, accept: Accept) -> None:
         """Ctrl-C: the first ends the reply that is being written, the next one the conversation."""
         if self._waiting_for and self._typing:
             self._waiting_for = None
             self._answered.set()
             task = asyncio.ensure_future(accept(self._event("/stop")))
             task.add_done_callback(lambda done: done.exception())
-        else:
-            conversation.cancel()
+        elif self._conversation:
+            self._conversation.cancel()
 
     def _show_mood(self, said: Draft | Reply) -> None:
         if self._mood_shown or said.sentiment is None:
@@ -152,11 +171,16 @@ class TerminalAdapter:
         while True:
             try:
                 with patch_stdout(raw=True):
-                    yield await session.prompt_async("> ")
+                    line = await session.prompt_async("> ")
             except KeyboardInterrupt:
                 self._out.print("[dim]Ctrl-D ends the conversation.[/]")
+                continue
             except EOFError:
                 return
+            yield line
+            if commands.parse(line) is commands.TABLE["forget"]:
+                _typed_file().write_text("")  # what was typed here is a trace, too
+                session = _prompt_session()
 
 
 def make_adapter() -> Adapter:
@@ -169,10 +193,14 @@ def _prompt_session() -> "PromptSession[str]":
     from prompt_toolkit.completion import WordCompleter
     from prompt_toolkit.history import FileHistory
 
-    folder = Path(settings.ROOT, settings.load().stack.data)
-    folder.mkdir(parents=True, exist_ok=True)
     names = WordCompleter([f"/{name}" for name in commands.TABLE], sentence=True)
-    return PromptSession(history=FileHistory(str(folder / "typed.history")), completer=names)
+    return PromptSession(history=FileHistory(str(_typed_file())), completer=names)
+
+
+def _typed_file() -> Path:
+    folder = Path(settings.ROOT, settings.load().stack.data)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / "typed.history"
 
 
 async def _piped_lines() -> AsyncIterator[str]:

@@ -1,11 +1,16 @@
 """What is said and where: turns of a conversation, moods and tones, input and output of a model."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-FinishReason = Literal["stop", "length", "cancelled", "timeout", "command", "failed"]
+_FINISH_REASONS = ("stop", "length", "cancelled", "timeout", "command", "failed")
+# A reason that a newer release gave is no reason not to send a reply.
+FinishReason = Annotated[
+    Literal["stop", "length", "cancelled", "timeout", "command", "failed"],
+    BeforeValidator(lambda reason: reason if reason in _FINISH_REASONS else "stop"),
+]
 Label = Literal["negative", "neutral", "positive"]
 
 

@@ -12,8 +12,8 @@ RapportError
 │   ├── GenerationFailed this request failed; others go on
 │   └── EngineBroken     the engine is unusable; the worker must end and be replaced
 └── DeliveryError        a reply could not be sent
-├── DeliveryLater    a temporary failure; ``retry_after_s`` says when to try again
-└── DeliveryRefused  it will never work (kicked, blocked, deleted): a dead letter
+    ├── DeliveryLater    a temporary failure; ``retry_after_s`` says when to try again
+    └── DeliveryRefused  it will never work (kicked, blocked, deleted): a dead letter
 """
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from core import commands
 from core.dialogue import Completion, FinishReason, Prompt, Reading, Sentiment, Tone, Turn
+from core.errors import GenerationFailed
 from core.events import Attachment, Draft, MessageEvent, Reply, reply_id
 from core.prompt import CountTokens, build_prompt, visible_turns
 from core.settings import Settings
@@ -67,8 +68,8 @@ class Responder:
         """Answer the first turn with the honest apology of the settings: generation failed for good."""
         burst = next_turn(events)
         reply = _reply(burst, self._settings.bot.apology, finish_reason="failed")
-        turns = [_user_turn(event, None) for event in burst]
-        return Answer(len(burst), reply, (*turns, _bot_turn(reply)))
+        # The apology itself stays out of the history: later replies should not learn from it.
+        return Answer(len(burst), reply, tuple(_user_turn(event, None) for event in burst))
 
     def _obey(self, command: commands.Command, event: MessageEvent) -> Answer:
         history = self._all_turns(event.person)
@@ -111,8 +112,12 @@ class Responder:
 
         draft("")  # the mood is known before the first word is
         completion = self._generate(prompt, draft)
-        reply = _reply(burst, completion.text or "(stopped)", sentiment, tone, completion.finish_reason)
         user_turn = _user_turn(burst[-1], sentiment, text)
+        if not completion.text:
+            if completion.finish_reason != "cancelled":
+                raise GenerationFailed(f"the model said nothing ({completion.finish_reason})")
+            return Answer(len(burst), _reply(burst, "(stopped)", sentiment, tone, "cancelled"), (user_turn,))
+        reply = _reply(burst, completion.text, sentiment, tone, completion.finish_reason)
         return Answer(len(burst), reply, (user_turn, _bot_turn(reply)))
 
 

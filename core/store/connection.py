@@ -9,16 +9,27 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from core.errors import StoreUnavailable
+from core.errors import SettingsError, StoreUnavailable
 
 LUA = Path(__file__).parent / "lua"
 
 
 def connect(url: str) -> "redis.Redis":
-    """Return a client that fails within seconds instead of hanging. Nothing is sent yet.
+    """Return a client that fails instead of hanging: at once if Redis is away, within 20 s if it is frozen.
 
-    Every state change is an idempotent script, so a call that broke off may be sent again.
+    Nothing is sent yet. Changes of state are scripts that may be sent twice, so a call that broke off is repeated.
+    Raises SettingsError if the address is not valid.
     """
+    try:
+        return _client(url)
+    except ValueError:  # its text may hold a part of the password
+        raise SettingsError(
+            "REDIS_URL is not a valid address. It reads redis://:PASSWORD@HOST:PORT/0 or unix:///PATH; "
+            "encode special characters of the password, / as %2F."
+        ) from None
+
+
+def _client(url: str) -> "redis.Redis":
     return redis.Redis.from_url(
         url,
         decode_responses=True,

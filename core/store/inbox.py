@@ -6,12 +6,14 @@ commit   only with the lease still held: answered events out, history and outbox
 sweep    inboxes that wait without a lease are woken again
 """
 
-import time
+import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import redis
+from pydantic import ValidationError
 
 from core.dialogue import Turn
 from core.errors import LeaseLost
@@ -20,6 +22,8 @@ from core.settings import History as HistorySettings
 from core.settings import Inbox as InboxSettings
 from core.store import keys
 from core.store.connection import script, translated
+
+log = logging.getLogger(__name__)
 
 MAX_EVENTS = 20  # of one claim; a longer burst is answered in more turns
 ONE_PROCESS_TTL_S = 86400  # a process that does not come back to its outbox by then never will
@@ -39,12 +43,8 @@ class Claim:
     token: str
     attempt: int
     raw_events: tuple[str, ...]
+    events: tuple[MessageEvent, ...]
     history: tuple[Turn, ...]
-
-    @property
-    def events(self) -> tuple[MessageEvent, ...]:
-        """The waiting events, oldest first."""
-        return tuple(MessageEvent.model_validate_json(raw) for raw in self.raw_events)
 
 
 class Inbox:
@@ -64,6 +64,7 @@ class Inbox:
         self._renew = script(client, "renew")
         self._sweep = script(client, "sweep")
         self._break = script(client, "break")
+        self._bury = script(client, "bury")
 
     @property
     def _lease_ms(self) -> int:
@@ -75,7 +76,6 @@ class Inbox:
         Raises StoreUnavailable: then the platform must not be acknowledged.
         """
         person = event.person
-        grace_ms = max(self._lease_ms, 2000)  # a wake-up that is not taken by then was lost
         return cast(
             Accepted,
             self._accept(
@@ -85,7 +85,7 @@ class Inbox:
                     int(self._settings.seen_days * 86400),
                     self._settings.max_waiting,
                     person,
-                    _now_ms() + grace_ms,
+                    max(self._lease_ms, 2000),  # a wake-up that is not taken by then was lost
                     self._wake_up(person),
                 ],
             ),
@@ -93,21 +93,26 @@ class Inbox:
 
     def claim(self, person: str, worker: str) -> Claim | None:
         """Return a claim, or None if nothing waits, another has the lease, or it is too early to try again."""
-        answer = self._claim(
-            [
-                keys.inbox(person),
-                keys.lease(person),
-                keys.WAITING,
-                keys.attempts(person),
-                keys.history(person),
-                keys.later(person),
-                keys.leases(worker),
-                keys.FENCE,
-                keys.stop(person),
-            ],
-            [person, worker, self._lease_ms, MAX_EVENTS, _now_ms(), self._history.prompt_turns],
-        )
-        return _claim(person, *answer) if answer else None
+        while True:
+            answer = self._claim(
+                [
+                    keys.inbox(person),
+                    keys.lease(person),
+                    keys.WAITING,
+                    keys.attempts(person),
+                    keys.history(person),
+                    keys.later(person),
+                    keys.leases(worker),
+                    keys.FENCE,
+                    keys.stop(person),
+                ],
+                [person, worker, self._lease_ms, MAX_EVENTS, self._history.prompt_turns],
+            )
+            if not answer:
+                return None
+            claim = self._readable(person, *answer)
+            if claim:
+                return claim
 
     def commit(
         self, claim: Claim, answered: int, turns: Sequence[Turn], reply: Reply, *, erase: bool, go_on: bool
@@ -142,7 +147,6 @@ class Inbox:
                 int(go_on),
                 self._lease_ms,
                 MAX_EVENTS,
-                _now_ms(),
                 self._history.prompt_turns,
                 ONE_PROCESS_TTL_S if reply.address.via else 0,
                 *(turn.model_dump_json(exclude_defaults=True) for turn in turns),
@@ -153,7 +157,38 @@ class Inbox:
             raise LeaseLost(f"the lease on {person} was lost; its answer is thrown away")
         if state == "waiting":
             self.wake([person])
-        return _claim(person, claim.token, *rest) if state == "more" else None
+        if state != "more":
+            return None
+        following = self._readable(person, claim.token, *rest)
+        if following is None:
+            self.wake([person])
+        return following
+
+    def _readable(self, person: str, token: str, attempt: int, raws: list[str], turns: list[str]) -> Claim | None:
+        """Return the claim up to the first event that cannot be read; if that is its head, bury it: None."""
+        events: list[MessageEvent] = []
+        for raw in raws:
+            try:
+                events.append(MessageEvent.model_validate_json(raw))
+            except ValidationError as error:
+                if events:
+                    break
+                log.error("an event of %s cannot be read and is a dead letter: %s", person, error)
+                letter = json.dumps({"person": person, "reason": "the event cannot be read", "event": raw})
+                self._bury(
+                    [
+                        keys.inbox(person),
+                        keys.lease(person),
+                        keys.WAITING,
+                        keys.attempts(person),
+                        keys.dead("inbox"),
+                        keys.leases(_worker_of(token)),
+                    ],
+                    [person, token, raw, letter],
+                )
+                return None
+        history = tuple(turn for turn in map(read_turn, turns) if turn)
+        return Claim(person, token, int(attempt), tuple(raws[: len(events)]), tuple(events), history)
 
     def defer(self, claim: Claim, delay_s: float, *, count: bool = True) -> None:
         """Give the lease back unanswered; the inbox is tried again after the delay, by whom it may be.
@@ -168,7 +203,7 @@ class Inbox:
                 keys.later(claim.person),
                 keys.attempts(claim.person),
             ],
-            [claim.person, claim.token, int(delay_s * 1000), _now_ms(), int(not count)],
+            [claim.person, claim.token, int(delay_s * 1000), int(not count)],
         )
 
     def renew(self, claims: Sequence[Claim]) -> list[LeaseState]:
@@ -187,7 +222,7 @@ class Inbox:
     def sweep(self) -> int:
         """Wake the inboxes that wait without a lease; return how many."""
         pause_ms = max(self._lease_ms, 2000)
-        persons = self._sweep([keys.WAITING], [_now_ms(), pause_ms, keys.LEASE_PREFIX])
+        persons = self._sweep([keys.WAITING, keys.QUEUE], [pause_ms, keys.LEASE_PREFIX])
         self.wake(persons)
         return len(persons)
 
@@ -199,17 +234,17 @@ class Inbox:
 
     def break_leases(self, worker: str) -> int:
         """Take all leases from a dead worker and make its inboxes due at once; return how many."""
-        return int(self._break([keys.leases(worker), keys.WAITING], [worker, _now_ms(), keys.LEASE_PREFIX]))
+        return int(self._break([keys.leases(worker), keys.WAITING], [worker, keys.LEASE_PREFIX]))
 
 
-def _claim(person: str, token: str, attempt: int, events: list[str], history: list[str]) -> Claim:
-    turns = tuple(Turn.model_validate_json(raw) for raw in history)
-    return Claim(person, token, int(attempt), tuple(events), turns)
+def read_turn(raw: str) -> Turn | None:
+    """Return the turn, or None if a release that we do not know wrote it."""
+    try:
+        return Turn.model_validate_json(raw)
+    except ValidationError:
+        log.warning("a turn that cannot be read is left out of a history")
+        return None
 
 
 def _worker_of(token: str) -> str:
     return token.rpartition("|")[0]
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -2,7 +2,7 @@
 
 | key | type | holds |
 | --- | --- | --- |
-| rapport:seen:ID | string, expires | event ids that were accepted |
+| rapport:seen:HASH | string, expires | marks of accepted event ids |
 | rapport:inbox:PERSON | list | events not answered yet, oldest first |
 | rapport:lease:PERSON | string, expires | who works on the inbox: ``worker|fencing number`` |
 | rapport:fence | counter | the fencing numbers |
@@ -16,9 +16,11 @@
 | rapport:outbox:CHANNEL[.PROCESS] | stream | replies to be sent; consumer group ``channel`` |
 | rapport:peer:CHANNEL:CONSUMER | string, expires | a channel process's sign of life |
 | rapport:drafts:CHANNEL | pub/sub | partial text |
-| rapport:dead:CHANNEL | list | replies that could not be delivered, with the reason |
+| rapport:dead:CHANNEL | list | replies that could not be delivered, with the reason; ``inbox``: unreadable events |
 | celery | list | Celery's queue: wake-ups |
 """
+
+import hashlib
 
 PREFIX = "rapport:"
 WAITING = PREFIX + "waiting"
@@ -30,7 +32,8 @@ QUEUE = "celery"
 
 def seen(event_id: str) -> str:
     """Mark of an accepted event."""
-    return f"{PREFIX}seen:{event_id}"
+    # Hashed: an event id may hold the name of its sender, and this key outlives /forget.
+    return f"{PREFIX}seen:{hashlib.sha256(event_id.encode()).hexdigest()[:32]}"
 
 
 def inbox(person: str) -> str:

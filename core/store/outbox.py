@@ -1,6 +1,7 @@
 """Replies on their way to a network: a Redis Stream per channel, drafts beside it, dead letters behind it."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +10,17 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import redis
+from pydantic import ValidationError
 
 from core.events import Draft, Reply
 from core.store import keys
 from core.store.connection import translated
 
+log = logging.getLogger(__name__)
+
 PEER_TTL_S = 5
 IDLE_MS = 500
+Entry = tuple[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,10 @@ class Delivery:
 class Outbox:
     """The outbox of one channel, or of one process of it (Address.outbox). Thread-safe."""
 
-    def __init__(self, client: "redis.Redis", channel: str) -> None:
+    def __init__(self, client: "redis.Redis", name: str) -> None:
         self._redis = client
-        self._channel = channel
-        self._stream = keys.outbox(channel)
+        self._name = name
+        self._stream = keys.outbox(name)
         self._next_sign = 0.0
 
     def open(self) -> None:
@@ -46,17 +51,25 @@ class Outbox:
 
     def unacknowledged(self, consumer: str) -> list[Delivery]:
         """Return what this consumer read before and never acknowledged, oldest first."""
-        return self._read(consumer, "0", None)
+        found: list[Delivery] = []
+        after = "0"
+        while entries := self._read(consumer, after, None):
+            after = entries[-1][0]
+            found += self._decode(entries)
+        return found
 
     def read(self, consumer: str, block_ms: int) -> list[Delivery]:
-        """Wait for new replies, at most ``block_ms``; also says that this consumer lives, once a second or so."""
+        """Wait for new replies, at most ``block_ms``; also says that this consumer lives, once a second or so.
+
+        What was read here but got lost on its way (redis-py repeats a command silently) is in ``unacknowledged``.
+        """
         if time.monotonic() >= self._next_sign:
             with translated():
-                self._redis.set(keys.peer(self._channel, consumer), 1, ex=PEER_TTL_S)
+                self._redis.set(keys.peer(self._name, consumer), 1, ex=PEER_TTL_S)
             self._next_sign = time.monotonic() + PEER_TTL_S / 4
-        return self._read(consumer, ">", block_ms)
+        return self._decode(self._read(consumer, ">", block_ms))
 
-    def _read(self, consumer: str, start: str, block_ms: int | None) -> list[Delivery]:
+    def _read(self, consumer: str, start: str, block_ms: int | None) -> list[Entry]:
         with translated():
             try:
                 answer = self._redis.xreadgroup(keys.GROUP, consumer, {self._stream: start}, count=100, block=block_ms)
@@ -65,11 +78,27 @@ class Outbox:
                     raise
                 self.open()  # Redis was away when we started, or has come back empty
                 answer = []
-        entries = [entry for _, found in cast(list[Any], answer or []) for entry in found]
-        return self._decode(entries)
+        return [entry for _, found in cast(list[Any], answer or []) for entry in found]
 
-    def _decode(self, entries: list[tuple[str, dict[str, str]]]) -> list[Delivery]:
-        return [Delivery(entry, Reply.model_validate_json(fields["reply"])) for entry, fields in entries if fields]
+    def _decode(self, entries: list[Entry]) -> list[Delivery]:
+        """Return the deliveries; what cannot be read is a dead letter and holds up nothing."""
+        deliveries = []
+        for entry, fields in entries:
+            try:
+                deliveries.append(Delivery(entry, Reply.model_validate_json(fields["reply"])))
+            except (ValidationError, KeyError, TypeError) as error:  # None: the entry was deleted
+                log.error("a reply in the outbox %s cannot be read and is a dead letter: %s", self._name, error)
+                self._settle(entry, {"reason": "the reply cannot be read", "reply": fields} if fields else None)
+        return deliveries
+
+    def peers_pending(self, consumer: str) -> bool:
+        """Tell whether other consumers have read replies that they have not acknowledged."""
+        with translated():
+            try:
+                peers = self._redis.xinfo_consumers(self._stream, keys.GROUP)
+            except redis.ResponseError:  # no such stream or group yet
+                return False
+        return any(peer["pending"] and peer["name"] != consumer for peer in peers)
 
     def take_over(self, consumer: str) -> list[Delivery]:
         """Claim what consumers that no longer live have left unacknowledged; forget those consumers."""
@@ -77,47 +106,45 @@ class Outbox:
         with translated():
             for peer in self._redis.xinfo_consumers(self._stream, keys.GROUP):
                 name = peer["name"]
-                if name == consumer or self._redis.exists(keys.peer(self._channel, name)):
+                if name == consumer or self._redis.exists(keys.peer(self._name, name)):
                     continue
                 left = self._redis.xpending_range(self._stream, keys.GROUP, "-", "+", 1000, consumername=name)
                 ids: list[Any] = [item["message_id"] for item in left]
                 claimed: Any = []
                 if ids:  # only what has lain idle: of two processes that look at once, one gets it
                     claimed = self._redis.xclaim(self._stream, keys.GROUP, consumer, IDLE_MS, message_ids=ids)
-                    taken += self._decode(cast(list[tuple[str, dict[str, str]]], claimed))
+                    taken += self._decode(cast(list[Entry], claimed))
                 if len(claimed) == len(ids) < 1000:
                     self._redis.xgroup_delconsumer(self._stream, keys.GROUP, name)
         return taken
 
     def acknowledge(self, delivery: Delivery) -> None:
         """The reply was sent: take it out of the stream."""
-        with translated(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.xack(self._stream, keys.GROUP, delivery.entry)
-            pipe.xdel(self._stream, delivery.entry)
-            pipe.execute()
+        self._settle(delivery.entry, None)
 
     def bury(self, delivery: Delivery, reason: str) -> None:
         """The reply can never be sent: keep it as a dead letter with its reason."""
-        letter = {
-            "at": datetime.now(UTC).isoformat(),
-            "reason": reason,
-            "reply": delivery.reply.model_dump(mode="json"),
-        }
+        reply = delivery.reply
+        letter = {"person": reply.person, "reason": reason, "reply": reply.model_dump(mode="json")}
+        self._settle(delivery.entry, letter)
+
+    def _settle(self, entry: str, letter: dict[str, Any] | None) -> None:
         with translated(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.rpush(keys.dead(self._channel), json.dumps(letter))
-            pipe.xack(self._stream, keys.GROUP, delivery.entry)
-            pipe.xdel(self._stream, delivery.entry)
+            if letter:
+                pipe.rpush(keys.dead(self._name), json.dumps({"at": datetime.now(UTC).isoformat(), **letter}))
+            pipe.xack(self._stream, keys.GROUP, entry)
+            pipe.xdel(self._stream, entry)
             pipe.execute()
 
     def leave(self, consumer: str) -> None:
         """This consumer ends: what it has not acknowledged may be taken over at once."""
         with translated():
-            self._redis.delete(keys.peer(self._channel, consumer))
+            self._redis.delete(keys.peer(self._name, consumer))
 
     def publish(self, draft: Draft) -> None:
         """Send partial text to whoever listens now."""
         with translated():
-            self._redis.publish(keys.drafts(self._channel), draft.model_dump_json())
+            self._redis.publish(keys.drafts(self._name), draft.model_dump_json())
 
     @contextmanager
     def drafts(self) -> "Iterator[DraftFeed]":
@@ -125,7 +152,7 @@ class Outbox:
         pubsub = cast(Any, self._redis).pubsub(ignore_subscribe_messages=True)
         try:
             with translated():
-                pubsub.subscribe(keys.drafts(self._channel))
+                pubsub.subscribe(keys.drafts(self._name))
             yield DraftFeed(pubsub)
         finally:
             pubsub.close()

@@ -8,6 +8,7 @@ import redis
 from core.dialogue import Turn
 from core.store import keys
 from core.store.connection import translated
+from core.store.inbox import read_turn
 
 
 class People:
@@ -19,7 +20,8 @@ class People:
     def history(self, person: str) -> list[Turn]:
         """Return all turns kept, oldest first."""
         with translated():
-            return [Turn.model_validate_json(raw) for raw in self._redis.lrange(keys.history(person), 0, -1)]
+            raws = cast(list[str], self._redis.lrange(keys.history(person), 0, -1))
+        return [turn for turn in map(read_turn, raws) if turn]
 
     def drop_letters(self, person: str) -> int:
         """Erase the dead letters that were meant for this person, on all channels; return how many."""
@@ -27,6 +29,6 @@ class People:
         with translated():
             for key in self._redis.scan_iter(match=keys.dead("*"), count=1000):
                 for letter in cast(list[str], self._redis.lrange(key, 0, -1)):
-                    if json.loads(letter)["reply"].get("person") == person:
+                    if json.loads(letter).get("person") == person:
                         dropped += self._redis.lrem(key, 1, letter)
         return dropped

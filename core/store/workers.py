@@ -19,7 +19,6 @@ class WorkerSign(BaseModel):
     ready: bool
     chat_model: str = ""
     encoder: str = ""
-    device: str = ""
 
 
 class Workers:

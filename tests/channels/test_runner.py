@@ -160,11 +160,26 @@ async def test_drafts_reach_the_adapter_until_the_reply_is_sent(adapter: ListAda
     put(store, "1")
     await until(lambda: adapter.sent == ["1"])
     draft("too late")
+    store.outbox("list").publish(Draft(reply_id="2", address=ADA, in_reply_to=("e2",), text="other"))
+    await until(lambda: "other" in adapter.drafted)
+    assert adapter.drafted == ["so", "other"]
+
+
+async def test_stop_is_passed_on_at_once_and_once(adapter: ListAdapter, store: Store) -> None:
+    accept = await adapter.accept
+    await accept(event("/stop please"))
+    assert store.redis.delete(keys.stop("list:-:ada"))
+    await accept(event("/stop please"))
+    assert not store.redis.exists(keys.stop("list:-:ada")), "sent again by the network"
+
+
+async def test_what_a_dead_process_left_is_sent_before_anything_newer(store: Store) -> None:
+    outbox = store.outbox("list")
+    outbox.open()
+    put(store, "1")
+    outbox.read("dead", 10)  # and it still counts as living for a while
     put(store, "2")
-    await until(lambda: adapter.sent == ["1", "2"])
-    assert adapter.drafted == ["so"]
-
-
-async def test_stop_is_passed_on_at_once(adapter: ListAdapter, store: Store) -> None:
-    await (await adapter.accept)(event("/stop"))
-    assert store.redis.exists(keys.stop("list:-:ada"))
+    adapter = ListAdapter()
+    async with running(adapter, store):
+        await until(lambda: len(adapter.sent) == 2)
+    assert adapter.sent == ["1", "2"]

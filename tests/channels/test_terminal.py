@@ -156,6 +156,12 @@ def test_a_conversation_at_a_terminal(worker: Store, tmp_path: Path, monkeypatch
     assert screen.exit_code("\x04") == 0
     assert "Traceback" not in screen.text
     assert "hello" in (tmp_path / "typed.history").read_text()
+    screen = Screen(COMMAND)
+    screen.shows("/help lists the commands")
+    screen.type("/forget\r")
+    screen.shows("I erased")
+    assert screen.exit_code("\x04") == 0
+    assert "hello" not in (tmp_path / "typed.history").read_text()
 
 
 def test_two_terminals_do_not_get_each_others_replies(worker: Store) -> None:
@@ -184,4 +190,14 @@ def test_a_pipe_that_stays_open_does_not_keep_it_from_ending(worker: Store) -> N
         process.stdin.flush()
         assert process.stdout.readline() == b"you said: hello\n"
         process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_a_reader_that_goes_away_ends_the_conversation(worker: Store) -> None:
+    with subprocess.Popen(COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdin.write(b"hello\n")
+        process.stdin.flush()
         assert process.wait(20) == 0

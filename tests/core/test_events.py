@@ -37,3 +37,10 @@ def test_sentiment_takes_its_label_and_valence_from_the_scores() -> None:
 def test_reply_defaults() -> None:
     reply = Reply(id="r", address=ADDRESS, text="t", in_reply_to=("1",), person="p")
     assert reply.finish_reason == "stop"
+
+
+def test_a_reason_of_a_newer_release_does_not_hold_up_the_reply() -> None:
+    reply = Reply(id="r", address=ADDRESS, text="t", in_reply_to=("1",), person="p")
+    raw = reply.model_dump_json().replace('"finish_reason":"stop"', '"finish_reason":"moderated"')
+    assert "moderated" in raw
+    assert Reply.model_validate_json(raw).finish_reason == "stop"

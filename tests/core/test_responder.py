@@ -1,7 +1,10 @@
 from collections.abc import Callable
 
+import pytest
+
 from core import settings
 from core.dialogue import Address, Completion, Prompt, Reading, Sentiment
+from core.errors import GenerationFailed
 from core.events import Attachment, Draft, MessageEvent
 from core.responder import Responder, next_turn
 
@@ -83,7 +86,14 @@ def test_attachments_are_named_to_the_model() -> None:
     assert model.prompts[0].messages[-1].content == "listen\n[voice note, 12 s]"
 
 
+def test_a_reply_that_never_began_is_no_reply() -> None:
+    model = Model(answer="")
+    with pytest.raises(GenerationFailed):
+        model.responder().respond([event("a")], [], lambda draft: None)
+
+
 def test_an_apology_is_a_reply_too() -> None:
     answer = Model().responder().apologise([event("a")])
     assert answer.reply.finish_reason == "failed"
     assert answer.reply.text == settings.load().bot.apology
+    assert [turn.role for turn in answer.turns] == ["user"], "a later reply should not learn to apologise"

@@ -1,7 +1,7 @@
 -- Everything that an answer changes, at once or not at all: answered events go, history grows, the reply goes out.
 -- KEYS inbox, lease, waiting, attempts, history, outbox, leases of this worker, stop
 -- ARGV person, token, answered, last answered event, reply, erase?, max_turns, history_ttl_s, go on?, lease_ms,
---      max_events, now_ms, prompt_turns, outbox_ttl_s (0: for ever), turn...
+--      max_events, prompt_turns, outbox_ttl_s (0: for ever), turn...
 -- Returns {'lost'}, {'done'}, {'waiting'} (more is there, but the lease is given back) or
 -- {'more', attempt, events, latest turns} (the lease is kept).
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'lost'} end
@@ -9,25 +9,27 @@ if redis.call('LINDEX', KEYS[1], ARGV[3] - 1) ~= ARGV[4] then return {'lost'} en
 redis.call('LTRIM', KEYS[1], ARGV[3], -1)
 redis.call('DEL', KEYS[4], KEYS[8])
 if ARGV[6] == '1' then redis.call('DEL', KEYS[5]) end
-if #ARGV > 14 then
-  for i = 15, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
+if #ARGV > 13 then
+  for i = 14, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
   redis.call('LTRIM', KEYS[5], -tonumber(ARGV[7]), -1)
   redis.call('EXPIRE', KEYS[5], ARGV[8])
 end
 redis.call('XADD', KEYS[6], '*', 'reply', ARGV[5])
-if ARGV[14] ~= '0' then redis.call('EXPIRE', KEYS[6], ARGV[14]) end
+if ARGV[13] ~= '0' then redis.call('EXPIRE', KEYS[6], ARGV[13]) end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local left = redis.call('LLEN', KEYS[1])
 if left > 0 and ARGV[9] == '1' then
   redis.call('PEXPIRE', KEYS[2], ARGV[10])
-  redis.call('ZADD', KEYS[3], ARGV[12] + ARGV[10], ARGV[1])
+  redis.call('ZADD', KEYS[3], now + ARGV[10], ARGV[1])
   local attempt = redis.call('INCR', KEYS[4])
   redis.call('EXPIRE', KEYS[4], 86400)
-  return {'more', attempt, redis.call('LRANGE', KEYS[1], 0, ARGV[11] - 1), redis.call('LRANGE', KEYS[5], -ARGV[13], -1)}
+  return {'more', attempt, redis.call('LRANGE', KEYS[1], 0, ARGV[11] - 1), redis.call('LRANGE', KEYS[5], -ARGV[12], -1)}
 end
 redis.call('DEL', KEYS[2])
 redis.call('SREM', KEYS[7], ARGV[1])
 if left > 0 then
-  redis.call('ZADD', KEYS[3], ARGV[12], ARGV[1])
+  redis.call('ZADD', KEYS[3], now, ARGV[1])
   return {'waiting'}
 end
 redis.call('ZREM', KEYS[3], ARGV[1])

@@ -1,13 +1,17 @@
 -- Find inboxes that wait without a lease and need a wake-up; each is looked at again after the pause.
--- KEYS waiting   ARGV now_ms, pause_ms, lease prefix
+-- KEYS waiting, queue   ARGV pause_ms, lease prefix
 -- Returns the persons to wake. (The lease keys are computed: this script does not run on a Redis Cluster.)
+-- As many wake-ups are queued as inboxes wait: the workers are busy, and more of them would only pile up.
+if redis.call('LLEN', KEYS[2]) >= redis.call('ZCARD', KEYS[1]) then return {} end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local persons = {}
-for _, person in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 200)) do
-  local left = redis.call('PTTL', ARGV[3] .. person)
+for _, person in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 200)) do
+  local left = redis.call('PTTL', ARGV[2] .. person)
   if left > 0 then
-    redis.call('ZADD', KEYS[1], ARGV[1] + left, person)
+    redis.call('ZADD', KEYS[1], now + left, person)
   else
-    redis.call('ZADD', KEYS[1], ARGV[1] + ARGV[2], person)
+    redis.call('ZADD', KEYS[1], now + ARGV[1], person)
     persons[#persons + 1] = person
   end
 end

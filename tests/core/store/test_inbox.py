@@ -6,7 +6,7 @@ import pytest
 
 from core import settings
 from core.dialogue import Address, Turn
-from core.errors import LeaseLost, StoreUnavailable
+from core.errors import LeaseLost, SettingsError, StoreUnavailable
 from core.events import MessageEvent, Reply, reply_id
 from core.store import Claim, Store, keys
 from tests.waiting import eventually
@@ -50,6 +50,11 @@ def claim(store: Store, worker: str = "w1") -> Claim:
 
 def wake_ups(store: Store) -> list[str]:
     return list(reversed(store.redis.lrange(keys.QUEUE, 0, -1)))
+
+
+def take_wake_ups(store: Store) -> None:
+    """As a worker does that dies before it claims."""
+    store.redis.delete(keys.QUEUE)
 
 
 def replies(store: Store) -> list[str]:
@@ -142,9 +147,10 @@ def test_a_lease_runs_out_and_the_sweeper_brings_the_person_back(make_store: Mak
     store = make_store(lease_s=0.5)
     store.inbox.accept(event(1))
     claim(store, "dead")
+    take_wake_ups(store)
     assert store.inbox.sweep() == 0
     eventually(lambda: store.inbox.sweep() == 1)
-    assert wake_ups(store) == [f"wake {PERSON}"] * 2
+    assert wake_ups(store) == [f"wake {PERSON}"]
     assert store.inbox.sweep() == 0, "one wake-up at a time"
     assert claim(store, "w2").attempt == 2
 
@@ -154,6 +160,7 @@ def test_a_dead_workers_leases_are_broken_at_once(store: Store) -> None:
     claim(store, "dead")
     assert store.inbox.break_leases("alive") == 0
     assert store.inbox.break_leases("dead") == 1
+    take_wake_ups(store)
     assert store.inbox.sweep() == 1
     assert claim(store, "w2").events[0].id == "e1"
 
@@ -193,6 +200,7 @@ def test_a_stop_is_about_what_is_being_written_now(store: Store) -> None:
 def test_a_deferred_turn_waits_and_comes_back(make_store: MakeStore) -> None:
     store = make_store(lease_s=0.5)
     store.inbox.accept(event(1))
+    take_wake_ups(store)
     store.inbox.defer(claim(store), 0.3)
     assert store.inbox.claim(PERSON, "w1") is None
     assert store.inbox.sweep() == 0
@@ -204,6 +212,36 @@ def test_deferring_without_fault_does_not_count(store: Store) -> None:
     store.inbox.accept(event(1))
     store.inbox.defer(claim(store), 0, count=False)
     assert claim(store).attempt == 1
+
+
+def test_busy_workers_are_not_sent_ever_more_wake_ups(make_store: MakeStore) -> None:
+    store = make_store(lease_s=0.5)
+    for number in range(20):
+        store.inbox.accept(event(number, f"u{number}"))
+    store.redis.zadd(keys.WAITING, {f"test:-:u{number}": 0 for number in range(20)})
+    assert store.inbox.sweep() == 0
+    assert len(wake_ups(store)) == 20
+
+
+def test_an_event_that_cannot_be_read_blocks_nobody(store: Store) -> None:
+    store.inbox.accept(event(1))
+    store.redis.lpush(keys.inbox(PERSON), '{"id": "from the future"}')
+    store.redis.rpush(keys.inbox(PERSON), '{"id": "also"}')
+    taken = claim(store)
+    assert [one.id for one in taken.events] == ["e1"]
+    assert answer(store, taken) is None
+    assert store.inbox.claim(PERSON, "w1") is None
+    assert store.redis.llen(keys.dead("inbox")) == 2
+    assert store.people.drop_letters(PERSON) == 2
+
+
+def test_a_turn_that_cannot_be_read_is_left_out(store: Store) -> None:
+    store.inbox.accept(event(1))
+    answer(store, claim(store))
+    store.redis.rpush(keys.history(PERSON), '{"role": "tool"}')
+    store.inbox.accept(event(2))
+    assert [turn.text for turn in claim(store).history] == ["text 1"]
+    assert len(store.people.history(PERSON)) == 1
 
 
 def test_a_full_drain_gives_the_thread_back_and_wakes_again(store: Store) -> None:
@@ -236,6 +274,12 @@ def test_erasing_leaves_nothing(store: Store) -> None:
     store.inbox.commit(taken, 1, [], reply, erase=True, go_on=True)
     left = [key for key in store.redis.scan_iter("rapport:*") if PERSON in key]
     assert left == []
+
+
+def test_an_address_that_is_not_valid_shows_nothing_of_its_password() -> None:
+    with pytest.raises(SettingsError, match="%2F") as caught:
+        Store("redis://:se/cret@host/0", settings.load(), lambda person: "wake")
+    assert "cret" not in str(caught.value)
 
 
 def test_redis_away_is_an_error_of_ours_without_credentials() -> None:

@@ -49,6 +49,22 @@ def test_a_redis_that_comes_back_empty_is_read_all_the_same(store: Store, outbox
     assert [d.reply.id for d in outbox.read("one", 10)] == ["r1"]
 
 
+def test_all_unacknowledged_replies_come_back(store: Store, outbox: Outbox) -> None:
+    for number in range(250):
+        put(store, number)
+    while outbox.read("one", 10):
+        pass
+    assert [d.reply.id for d in outbox.unacknowledged("one")] == [f"r{number}" for number in range(250)]
+
+
+def test_a_reply_that_cannot_be_read_holds_up_nothing(store: Store, outbox: Outbox) -> None:
+    store.redis.xadd(keys.outbox("test"), {"reply": '{"id": "r0"}'})
+    put(store, 1)
+    assert [d.reply.id for d in outbox.read("one", 10)] == ["r1"]
+    assert store.redis.llen(keys.dead("test")) == 1
+    assert store.redis.xlen(keys.outbox("test")) == 1
+
+
 def test_a_living_peer_keeps_its_replies(store: Store, outbox: Outbox) -> None:
     put(store, 1)
     outbox.read("one", 10)
