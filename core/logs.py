@@ -2,15 +2,18 @@
 
 import json
 import logging
-import os
 import re
 import sys
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
-from core.settings import Log
+from core.settings import Log, variables
 
-SECRET_VARIABLES = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|REDIS_URL)$")
+SHORTEST = 4  # what is shorter guards nothing, and ordinary words would go with it
+SECRET_VARIABLES = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|REDIS_URL)$", re.IGNORECASE)
 URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+@")
+# Of one address that may be wrong: a password that should have been encoded holds "/", "#" or "@".
+PASSWORD = re.compile(r"^\w+://[^/:@]*:(.+)@|[?&]password=([^&]+)")
 
 
 class _Redacting(logging.Formatter):
@@ -20,25 +23,34 @@ class _Redacting(logging.Formatter):
         super().__init__(f"%(asctime)s %(levelname).1s {process} %(name)s: %(message)s", "%H:%M:%S")
         self._as_json = as_json
         self._process = process
-        found = (value for name, value in os.environ.items() if SECRET_VARIABLES.search(name))
-        self._secrets = [value for value in found if len(value) >= 8]
+        self._secrets = _secrets()
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        if self._as_json:
-            fields = {
-                "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
-                "level": record.levelname,
-                "process": self._process,
-                "logger": record.name,
-                "message": record.getMessage(),
-            }
-            if record.exc_info:
-                fields["error"] = self.formatException(record.exc_info)
-            text = json.dumps(fields)
+        if not self._as_json:
+            return self._redacted(super().format(record))
+        fields = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "process": self._process,
+            "logger": record.name,
+            "message": self._redacted(record.getMessage()),
+        }
+        if record.exc_info:
+            fields["error"] = self._redacted(self.formatException(record.exc_info))
+        return json.dumps(fields)  # only now: what it escapes would not be recognised as a secret
+
+    def _redacted(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "[secret]")
         return URL_PASSWORD.sub(r"\1[secret]@", text)
+
+
+def _secrets() -> list[str]:
+    """Return what must not be logged, the longest first: one may be a part of another."""
+    values = [value for name, value in variables().items() if SECRET_VARIABLES.search(name)]
+    passwords = [match[1] or match[2] for value in values for match in PASSWORD.finditer(value)]
+    found = {value.strip() for value in (*values, *passwords, *map(unquote, passwords))}
+    return sorted((value for value in found if len(value) >= SHORTEST), key=len, reverse=True)
 
 
 def set_up(settings: Log, process: str) -> None:

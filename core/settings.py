@@ -11,13 +11,34 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 CHANNELS = ("terminal", "web", "slack", "telegram", "discord")
+# The channels whose room reads a section of its own; any other section would be read by nobody.
+CHANNEL_SECTIONS = ("web",)
+# The tones that core/tone.py chooses from, and their guidance where settings.toml has no table of tones at all.
+TONES = {
+    "plain": "Be plain, friendly and brief.",
+    "empathetic": (
+        "The person is upset or let down. First name what is wrong for them in your own words, then help. "
+        "No cheerfulness, no jokes, no exclamation marks."
+    ),
+    "calm": (
+        "The person is angry and it is getting worse. Stay calm, own what went wrong, be short and concrete, "
+        "and offer to bring in a human. Never argue."
+    ),
+    "warm": "Be warm and steady.",
+    "reassuring": (
+        "The person has been having a hard time and it may be easing. Be gentle and reassuring, "
+        "and keep what was said in mind."
+    ),
+    "cheerful": "The person is glad. Share the joy, be casual and lively.",
+}
 S = TypeVar("S", bound=BaseModel)
 
 
@@ -125,7 +146,7 @@ class Settings(BaseSettings):
     bot: Bot = Bot()
     generation: Generation = Generation()
     sentiment: SentimentSettings = SentimentSettings()
-    tone: dict[str, ToneRow] = {}
+    tone: dict[str, ToneRow] = {name: ToneRow(guidance=guidance) for name, guidance in TONES.items()}
     mood: Mood = Mood()
     history: History = History()
     inbox: Inbox = Inbox()
@@ -133,6 +154,17 @@ class Settings(BaseSettings):
     stack: Stack = Stack()
     log: Log = Log()
     redis_url: SecretStr | None = Field(None, validation_alias="REDIS_URL")
+
+    @field_validator("tone")
+    @classmethod
+    def _every_tone_is_there(cls, table: dict[str, ToneRow]) -> dict[str, ToneRow]:
+        # At the start, as a tone that is missing would be noticed by the first person who needs it.
+        for name in TONES:
+            if name not in table:
+                raise SettingsError(
+                    f"Section [tone.{name}] of {settings_file().name} is missing. Add it with a guidance text."
+                )
+        return table
 
     @classmethod
     def settings_customise_sources(
@@ -152,10 +184,20 @@ def settings_file() -> Path:
     return Path(os.environ.get("RAPPORT_SETTINGS", ROOT / "settings.toml"))
 
 
+def env_file() -> Path:
+    """Return the path of .env, be it there or not: ``RAPPORT_ENV_FILE``, or the one beside the code."""
+    return Path(os.environ.get("RAPPORT_ENV_FILE", ROOT / ".env"))
+
+
+def variables() -> dict[str, str]:
+    """Return the variables of .env with the environment over them: all places where a secret may stand."""
+    return {name: value or "" for name, value in (dotenv_values(env_file()) | os.environ).items()}
+
+
 @cache
 def load() -> Settings:
     """Return the settings; raises SettingsError naming section, key and remedy."""
-    _refuse_unknown_sections(settings_file(), set(Settings.model_fields) - {"redis_url"} | set(CHANNELS))
+    _refuse_unknown_sections(settings_file(), set(Settings.model_fields) - {"redis_url"} | set(CHANNEL_SECTIONS))
     loaded = _validated(Settings)
     assert isinstance(loaded, Settings)
     return loaded
@@ -189,7 +231,7 @@ def resolve_model(name: str) -> str:
 
 def _validated(model: type[BaseSettings]) -> Any:
     try:
-        return model(_env_file=os.environ.get("RAPPORT_ENV_FILE", ROOT / ".env"))
+        return model(_env_file=env_file())
     except ValidationError as error:
         raise SettingsError("\n".join(_explain(model, item) for item in error.errors())) from None
     except tomllib.TOMLDecodeError as error:

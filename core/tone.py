@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.dialogue import Sentiment, Tone, Turn
-from core.errors import SettingsError
 from core.settings import Mood as MoodSettings
 from core.settings import ToneRow
-
-# The tones that choose_tone knows; each must stand in the table of settings.toml.
-TONES = ("plain", "empathetic", "calm", "warm", "reassuring", "cheerful")
 
 
 @dataclass(frozen=True)
@@ -59,12 +55,9 @@ def choose_tone(now: Sentiment, earlier: Sequence[float], settings: MoodSettings
     | very positive | else | cheerful |
     | positive | else | warm |
 
-    Raises SettingsError if the table lacks the tone.
+    Settings see to it that the table has every tone.
     """
-    felt = mood([*earlier, now.valence], settings)
-    name = _name(felt, settings)
-    if name not in table:
-        raise SettingsError(f"Section [tone.{name}] is missing from settings.toml. Add it with a guidance text.")
+    name = _name(mood([*earlier, now.valence], settings), settings)
     return Tone(name=name, guidance=table[name].guidance)
 
 

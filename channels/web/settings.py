@@ -1,13 +1,12 @@
 """The section [web], the API key, and the rule that only loopback may be served without one."""
 
 import ipaddress
-import os
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SettingsError
-from core.settings import ROOT, Section
+from core.settings import Section, env_file
 
 
 class Web(Section):
@@ -28,7 +27,7 @@ class _Secrets(BaseSettings):
 
 def api_key() -> str | None:
     """Return WEB_API_KEY from the environment or .env, or None if it is empty or not set."""
-    secrets = _Secrets(_env_file=os.environ.get("RAPPORT_ENV_FILE", ROOT / ".env"))
+    secrets = _Secrets(_env_file=env_file())
     return secrets.web_api_key.get_secret_value().strip() or None
 
 

@@ -1,5 +1,6 @@
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,39 @@ def test_json_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert fields["message"] == 'a "quoted"\nline'
     assert fields["level"] == "WARNING"
     assert fields["process"] == "test"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_secrets_of_the_env_file_never_reach_the_log(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_text(
+        "slack_bot_token=xoxb-very-secret\nWEB_API_KEY='schlüssel \"one\"'\nREDIS_URL=redis://ada:hunt%2Fer2@host/0\n"
+    )
+    monkeypatch.setenv("RAPPORT_ENV_FILE", str(tmp_path / ".env"))
+    logs.set_up(Log(format=form), "test")
+    try:
+        raise ValueError("as the server sees it: hunt/er2")
+    except ValueError:
+        logging.getLogger("x").exception('xoxb-very-secret, schlüssel "one", hunt%%2Fer2 of %s', "ada")
+    said = capsys.readouterr().err
+    assert "[secret], [secret], [secret] of ada" in said
+    assert not any(part in said for part in ("very-secret", "schl", "one", "er2"))
+
+
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("redis://:se/cret@host", "se/cret"),
+        ("redis://ada:p@ss#word@host:6379/0", "p@ss#word"),
+        ("unix:///run/redis.sock?db=1&password=hunter2&x=1", "hunter2"),
+    ],
+)
+def test_the_password_of_an_address_is_a_secret_even_where_it_is_not_encoded(
+    url: str, password: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    logs.set_up(Log(), "test")
+    logging.getLogger("x").warning("AUTH %s at %s", password, url)
+    said = capsys.readouterr().err
+    assert "AUTH [secret] at [secret]" in said

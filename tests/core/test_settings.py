@@ -44,7 +44,7 @@ def test_what_ships_is_valid_and_states_the_defaults(written) -> None:
     shipped = settings.load()
     written("")
     bare = settings.load()
-    for section in ("generation", "sentiment", "mood", "history", "inbox", "worker", "stack", "log"):
+    for section in ("generation", "sentiment", "mood", "history", "inbox", "worker", "stack", "log", "tone"):
         assert getattr(shipped, section) == getattr(bare, section), section
 
 
@@ -78,6 +78,9 @@ def test_a_missing_redis_url_says_what_to_do(written) -> None:
         ("[generation]\nmax_new_tokens = 'many'", ["[generation] max_new_tokens", "integer", "settings.toml"]),
         ("[history]\nmax_turns = 0", ["[history] max_turns", "greater than or equal to 2"]),
         ("[tone.plain]\nguidence = 'x'", ["[tone]", "plain.guid"]),
+        ("[tone.plain]\nguidance = 'x'", ["[tone.empathetic]", "settings.toml is missing", "Add it"]),
+        ("[terminal]", ["[terminal]", "unknown", "web"]),
+        ("[slack]\nany = 1", ["[slack]", "unknown", "web"]),
         ("[generation\nmodel = 'x'", ["not valid TOML", "line 1"]),
     ],
 )
@@ -91,6 +94,20 @@ def test_a_wrong_variable_is_named(written, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("RAPPORT_GENERATOIN__MODEL", "x")
     written("")
     assert "RAPPORT_GENERATOIN__MODEL" in refusal()
+
+
+def test_a_tone_that_is_missing_is_named(written) -> None:
+    before, after = SHIPPED.split("[tone.calm]")
+    written(before + after.partition("\n[")[2].replace("tone.warm]", "[tone.warm]", 1))
+    assert refusal() == "Section [tone.calm] of settings.toml is missing. Add it with a guidance text."
+
+
+def test_a_variable_can_change_one_tone(written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_TONE__WARM__GUIDANCE", "Be kind.")
+    written(SHIPPED)
+    table = settings.load().tone
+    assert list(table) == list(settings.TONES)
+    assert table["warm"].guidance == "Be kind."
 
 
 def test_a_missing_file_is_named(written, tmp_path: Path) -> None:

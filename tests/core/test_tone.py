@@ -3,8 +3,8 @@ from hypothesis import strategies as st
 
 from core import settings
 from core.dialogue import Sentiment
-from core.settings import Mood
-from core.tone import TONES, choose_tone, mood
+from core.settings import TONES, Mood
+from core.tone import choose_tone, mood
 
 TABLE = settings.load().tone
 MOOD = Mood()
@@ -43,6 +43,11 @@ def test_what_was_said_before_is_kept_in_mind() -> None:
 def test_every_tone_stands_in_the_shipped_table() -> None:
     assert set(TONES) == set(TABLE)
     assert all(row.guidance for row in TABLE.values())
+
+
+@given(valences, st.lists(valences, max_size=6))
+def test_no_other_tone_is_chosen(now: float, earlier: list[float]) -> None:
+    assert tone(now, *earlier) in TONES
 
 
 @given(valences, valences, st.lists(valences, max_size=6))
