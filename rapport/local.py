@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from types import FrameType
@@ -37,6 +37,15 @@ class Wishes:
         if self.stop.is_set():
             self.hurry.set()
         self.stop.set()
+
+
+class _Output(Console):
+    """Falls silent when nobody reads any more. Rich would end the thread that prints, and so the watch on a child."""
+
+    def on_broken_pipe(self) -> None:
+        """Send the rest nowhere, and go on."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
 
 
 def chat() -> int:
@@ -85,20 +94,22 @@ def up() -> None:
     refuse_open_door(web, api_key())
     names = ["worker", "web", *procfile.configured_channels()]
     wishes = Wishes()
-    out = Console(highlight=False, markup=False, soft_wrap=True)
+    out = _Output(highlight=False, markup=False, soft_wrap=True)
     with _redis(out.print) as url, _signals(wishes):
         _warn_if_away(url, out)
         worker = procfile.WorkerProcess(url, procfile.command("worker"))
+        processes: list[procfile.WorkerProcess | procfile.ChannelProcess] = [worker]
+        processes += [procfile.ChannelProcess(url, name) for name in names[1:]]
         children = [
             Child(
                 name,
-                worker.launch if name == "worker" else _launcher(name),
+                process.launch,
                 folder=ROOT,
                 say=_prefixed(out, name, colour, max(map(len, names))),
-                on_death=worker.clean_up if name == "worker" else lambda: None,
+                on_death=process.clean_up,
                 on_trouble=lambda child: out.print(f"{child.name} cannot start: {_reason(child)}", style="bold red"),
             )
-            for name, colour in zip(names, cycle(COLOURS), strict=False)
+            for name, process, colour in zip(names, processes, cycle(COLOURS), strict=False)
         ]
         with Supervisor(children, wishes.hurry):
             out.print(f"Running: {', '.join(names)}. Chat page: {_address(web.host, web.port)}. Ctrl-C stops all.")
@@ -163,10 +174,6 @@ def _converse(wishes: Wishes) -> int:
         process.kill()  # it waits for a line of input, and nothing else can end that
     status = process.wait()
     return status if status >= 0 else 128 - status
-
-
-def _launcher(name: str) -> Callable[[], Launch]:
-    return lambda: Launch(procfile.command(name))
 
 
 def _prefixed(out: Console, name: str, colour: str, width: int) -> Say:

@@ -1,6 +1,5 @@
 """What the stack consists of: the processes of the Procfile, and which channels are configured."""
 
-import os
 import shlex
 import socket
 import sys
@@ -8,13 +7,11 @@ import uuid
 from collections.abc import Mapping
 from contextlib import closing
 
-from dotenv import dotenv_values
-
 from core import settings
 from core.errors import SettingsError
 from core.settings import ROOT
 from core.store import Store
-from rapport.supervisor import Launch
+from rapport.supervisor import Child, Launch
 
 # Without these a network does not let the bot in.
 SECRETS: Mapping[str, tuple[str, ...]] = {
@@ -40,8 +37,8 @@ def command(name: str) -> tuple[str, ...]:
 
 def missing_secrets(channel: str) -> list[str]:
     """Return the secrets that this channel needs and that stand neither in the environment nor in .env."""
-    known = dotenv_values(os.environ.get("RAPPORT_ENV_FILE", ROOT / ".env")) | os.environ
-    return [name for name in SECRETS[channel] if not (known.get(name) or "").strip()]
+    known = settings.variables()
+    return [name for name in SECRETS[channel] if not known.get(name, "").strip()]
 
 
 def configured_channels() -> list[str]:
@@ -72,7 +69,7 @@ class WorkerProcess:
         self.id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         return Launch(self._command, {"RAPPORT_WORKER_ID": self.id, "REDIS_URL": self._redis_url})
 
-    def clean_up(self) -> None:
+    def clean_up(self, child: Child) -> None:
         """Free what the dead one held, without waiting for its leases to run out; raises StoreUnavailable."""
         from workers.app import WakeUps  # late: it costs a start that has no deaths nothing
 
@@ -80,3 +77,30 @@ class WorkerProcess:
             store.inbox.break_leases(self.id)
             store.workers.gone(self.id)
             store.inbox.sweep()  # another worker, if there is one, takes over now
+
+
+class ChannelProcess:
+    """One channel of the stack: what a dead one left unsent can be taken over at once."""
+
+    def __init__(self, redis_url: str, name: str) -> None:
+        self._redis_url = redis_url
+        self._name = name
+
+    def launch(self) -> Launch:
+        """Say how to start the next one."""
+        return Launch(command(self._name))
+
+    def clean_up(self, child: Child) -> None:
+        """Take the dead one's sign of life away, without waiting until it runs out; raises StoreUnavailable."""
+        if child.last_pid:
+            with closing(Store(self._redis_url, settings.load(), _never_woken)) as store:
+                store.outbox(self._name).leave(consumer(child.last_pid))
+
+
+def consumer(pid: int) -> str:
+    """Return the name under which a channel process of this machine reads its outbox (channels/runner.py)."""
+    return f"{socket.gethostname()}-{pid}"
+
+
+def _never_woken(person: str) -> str:
+    raise RuntimeError(f"only a sign of life is taken away here (asked to wake {person})")

@@ -207,8 +207,10 @@ def connect(url: str) -> "redis.Redis":
         return redis.Redis.from_url(
             url, decode_responses=True, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
         )
-    except ValueError as error:
-        raise SettingsError(f"REDIS_URL is no address of a Redis: {error}") from None
+    except ValueError:  # its text may hold a part of the password
+        raise SettingsError(
+            "REDIS_URL is not a valid address. Encode special characters of the password, / as %2F."
+        ) from None
 
 
 def answers(url: str) -> bool:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 Say = Callable[[str], None]
-Trouble = Callable[["Child"], None]
+Heed = Callable[["Child"], None]
 
 EXEC = Path(__file__).with_name("child.py")
 TROUBLE_AFTER = 3  # failures in a row
@@ -66,7 +66,8 @@ class Child:
 
     ``launch`` is asked before each start; None means "not now, ask again". ``on_death`` is called after each death,
     before the next start. ``on_trouble`` is called when it has failed several times in a row: ended by itself with
-    an exit code other than 0. ``say`` gets each line of its output. All of them are called from threads of the child.
+    an exit code other than 0, or could not be started. ``say`` gets each line of its output. All of them are called
+    from threads of the child, and none of them can keep it from being started again.
     """
 
     def __init__(
@@ -76,8 +77,8 @@ class Child:
         *,
         folder: Path,
         say: Say,
-        on_death: Callable[[], None] = lambda: None,
-        on_trouble: Trouble = lambda child: None,
+        on_death: Heed = lambda child: None,
+        on_trouble: Heed = lambda child: None,
         backoff: Backoff | None = None,
     ) -> None:
         self.name = name
@@ -100,6 +101,11 @@ class Child:
         """The process that runs now, if one does."""
         process = self._process
         return process.pid if process and process.returncode is None else None
+
+    @property
+    def last_pid(self) -> int | None:
+        """The process that was started last, be it alive or dead."""
+        return self._process.pid if self._process else None
 
     @property
     def last_lines(self) -> tuple[str, ...]:
@@ -134,20 +140,28 @@ class Child:
 
     def _live(self) -> None:
         while not self._stopping.is_set():
-            launch = self._launch()
-            if launch is None:
+            began = time.monotonic()
+            status = self._live_once()
+            if status is None:
                 self._stopping.wait(ASK_AGAIN_S)
                 continue
-            began = time.monotonic()
-            status = self._run(launch)
             self.deaths += 1
-            self._tidy_up()
+            self._carefully(self._on_death, "after its end")
             if self._stopping.is_set():
                 return
             wait_s = self._backoff.after(time.monotonic() - began)
             self._tell(f"{self.name} {_how(status)}; it starts again in {wait_s:.1f} s")
             self._count(status)
             self._stopping.wait(wait_s)
+
+    def _live_once(self) -> int | None:
+        """Start it and wait for its end; return its exit status, or None if it may not start now."""
+        try:
+            launch = self._launch()
+        except Exception as error:  # a full disk, say
+            self._tell(f"{self.name} cannot be started: {error}")
+            return 1
+        return self._run(launch) if launch else None
 
     def _run(self, launch: Launch) -> int:
         """Start the process, pass its output on and return its exit status once it has ended."""
@@ -180,19 +194,19 @@ class Child:
 
     def _tell(self, line: str) -> None:
         self._recent.append(line)
-        with contextlib.suppress(OSError, ValueError):  # our own output is gone; theirs must be read all the same
+        with contextlib.suppress(Exception):  # our own output is gone; theirs must be read all the same
             self._say(line)
 
-    def _tidy_up(self) -> None:
+    def _carefully(self, heed: Heed, when: str) -> None:
         try:
-            self._on_death()
-        except Exception as error:  # what cannot be tidied up must not keep it from being started again
-            self._tell(f"after the end of {self.name}: {error}")
+            heed(self)
+        except Exception as error:  # whoever heeds it must not keep it from being started again
+            self._tell(f"{self.name}, {when}: {error}")
 
     def _count(self, status: int) -> None:
         self._failures = self._failures + 1 if status > 0 else 0
         if self._failures and self._failures % TROUBLE_AFTER == 0:
-            self._on_trouble(self)
+            self._carefully(self._on_trouble, "in trouble")
 
 
 class Supervisor:

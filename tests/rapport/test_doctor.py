@@ -72,7 +72,7 @@ def test_a_redis_that_is_away_is_broken(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_an_address_that_is_none_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "localhost")
-    assert "REDIS_URL is no address of a Redis" in broken()["redis"]
+    assert "REDIS_URL is not a valid address" in broken()["redis"]
 
 
 def test_a_redis_that_may_throw_messages_away_is_broken(redis_url: str) -> None:
@@ -96,6 +96,15 @@ def test_workers_are_known_by_their_signs_of_life(redis_url: str) -> None:
     found = findings()["worker"]
     store.close()
     assert (found.state, found.text) == ("fine", "w1 on here, process 7: models/starter-chat")
+
+
+def test_a_worker_whose_models_are_not_loaded_yet_is_told_so(redis_url: str) -> None:
+    store = Store(redis_url, settings.load(), lambda person: person)
+    store.workers.beat(WorkerSign(id="w1", pid=7, host="here", ready=False, chat_model="models/starter-chat"))
+    found = findings()["worker"]
+    store.close()
+    assert found.state == "warning"
+    assert found.text == "w1 on here, process 7: models/starter-chat is being loaded"
 
 
 def test_a_running_private_redis_is_examined(tmp_path: Path) -> None:

@@ -108,6 +108,21 @@ def test_a_worker_that_cannot_start_ends_the_conversation_and_says_why(start: St
     assert "Traceback" not in err
 
 
+def test_up_goes_on_when_nobody_reads_its_output_any_more(start: Start, tmp_path: Path) -> None:
+    process = start("up")
+    assert process.stdout
+    process.stdout.readline()
+    process.stdout.close()
+    first = eventually(lambda: the_worker(process))
+    first.kill()
+    second = eventually(lambda: (now := the_worker(process)) and now.pid != first.pid and now)
+    second.kill()  # by now it has been told that nobody reads
+    eventually(lambda: (now := the_worker(process)) and now.pid not in (first.pid, second.pid))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert family(tmp_path / "data") == []
+
+
 def test_up_serves_survives_a_killed_worker_shares_its_redis_and_ends_on_ctrl_c(start: Start, tmp_path: Path) -> None:
     process = start("up")
     address = f"http://127.0.0.1:{os.environ['RAPPORT_WEB__PORT']}"

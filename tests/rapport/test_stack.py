@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import stat
@@ -156,6 +157,35 @@ def test_a_new_one_on_the_path_goes_before_the_bundled_one(tmp_path: Path, monke
     new.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert find_server() == (new, "8.0.1")
+
+
+def test_no_part_of_a_password_is_shown_by_an_address_that_is_none() -> None:
+    with pytest.raises(SettingsError, match="Encode special characters of the password, / as %2F") as caught:
+        connect("redis://:se/cret@host")
+    assert "'se'" not in str(caught.value)
+    assert "cret" not in str(caught.value)
+
+
+def test_a_server_that_cannot_be_prepared_is_told_at_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = stack._write_private
+
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stack, "_write_private", full)
+    with pytest.raises(StoreUnavailable, match="No space left on device"):
+        PrivateRedis(tmp_path, nothing).__enter__()
+    monkeypatch.setattr(stack, "_write_private", writes)
+    with PrivateRedis(tmp_path, nothing) as private:
+        monkeypatch.setattr(stack, "_write_private", full)
+        first = private.pid
+        assert first
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: private._child.deaths >= 2)
+        monkeypatch.setattr(stack, "_write_private", writes)
+        eventually(lambda: private.pid not in (None, first) and answers(private.url))
 
 
 def test_a_data_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

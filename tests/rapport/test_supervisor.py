@@ -8,12 +8,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from channels.__main__ import make_adapter
+from channels.runner import Runner
 from core import settings
 from core.dialogue import Address
 from core.events import MessageEvent
 from core.store import Store, keys
-from rapport.procfile import WorkerProcess
-from rapport.supervisor import Backoff, Child, Launch, Supervisor
+from rapport.procfile import ChannelProcess, WorkerProcess, consumer
+from rapport.supervisor import TROUBLE_AFTER, Backoff, Child, Launch, Supervisor
 from tests.waiting import eventually
 
 QUICK = {"first_s": 0.05, "longest_s": 0.2}
@@ -83,7 +85,7 @@ def test_a_child_that_does_not_want_to_end_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_death_that_cannot_be_tidied_up_after_keeps_nothing_from_starting_again(tmp_path: Path) -> None:
-    def away() -> None:
+    def away(child: Child) -> None:
         raise ConnectionError("Redis is away")
 
     thing, said = child(tmp_path, FOR_EVER, on_death=away)
@@ -92,7 +94,46 @@ def test_a_death_that_cannot_be_tidied_up_after_keeps_nothing_from_starting_agai
         assert thing.pid
         os.kill(thing.pid, signal.SIGKILL)
         eventually(lambda: said.count("up") == 2)
-    assert "after the end of thing: Redis is away" in said
+    assert "thing, after its end: Redis is away" in said
+
+
+def test_a_start_that_cannot_be_prepared_is_a_failure_like_any_other(tmp_path: Path) -> None:
+    full, troubled, said = threading.Event(), threading.Event(), []
+    full.set()
+
+    def launch() -> Launch:
+        if full.is_set():
+            raise OSError("no space left")
+        return Launch(FOR_EVER)
+
+    thing = Child(
+        "thing",
+        launch,
+        folder=tmp_path,
+        say=said.append,
+        on_trouble=lambda _: troubled.set(),
+        backoff=Backoff(**QUICK),
+    )
+    with Supervisor([thing]):
+        assert troubled.wait(20)
+        full.clear()
+        eventually(lambda: "up" in said)
+    assert said[:2] == [
+        "thing cannot be started: no space left",
+        "thing ended with exit code 1; it starts again in 0.1 s",
+    ]
+
+
+def test_trouble_that_cannot_be_told_keeps_nothing_from_starting_again(tmp_path: Path) -> None:
+    def closed(*_: object) -> None:
+        raise BrokenPipeError("nobody reads")
+
+    command = (sys.executable, "-c", "import sys; sys.exit(1)")
+    thing, _ = child(tmp_path, command, on_trouble=closed)
+    thing._say = closed
+    with Supervisor([thing]):
+        eventually(lambda: thing.deaths > TROUBLE_AFTER)
+    assert "thing, in trouble: nobody reads" in thing.last_lines
 
 
 def test_children_do_not_outlive_a_supervisor_that_is_killed(tmp_path: Path) -> None:
@@ -141,4 +182,31 @@ def test_a_dead_workers_leases_are_broken_at_once(
         assert claim
         assert [waiting.id for waiting in claim.events] == ["e1"]
         eventually(lambda: worker.id != first)
+    store.close()
+
+
+def test_a_dead_channels_sign_of_life_is_taken_away_at_once(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.store.outbox.PEER_TTL_S", 600)  # it must not be the time that frees it
+    monkeypatch.setattr("rapport.procfile.command", lambda name: FOR_EVER)
+    store = Store(redis_url, settings.load(), lambda person: person)
+    channel = ChannelProcess(redis_url, "web")
+    said: list[str] = []
+    thing = Child("web", channel.launch, folder=tmp_path, say=said.append, on_death=channel.clean_up)
+    with Supervisor([thing]):
+        eventually(lambda: said == ["up"])
+        assert thing.pid
+        peer = keys.peer("web", consumer(thing.pid))
+        store.outbox("web").read(consumer(thing.pid), 1)
+        assert store.redis.exists(peer)
+        os.kill(thing.pid, signal.SIGKILL)
+        eventually(lambda: not store.redis.exists(peer))
+    store.close()
+
+
+def test_a_channel_process_reads_its_outbox_under_the_name_that_is_cleaned_up(redis_url: str) -> None:
+    store = Store(redis_url, settings.load(), lambda person: person)
+    runner = Runner(make_adapter("web"), store, settings.load().inbox)
+    assert runner._consumer == consumer(os.getpid())
     store.close()
