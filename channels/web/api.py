@@ -61,13 +61,13 @@ Lines that begin with a colon keep the connection open. Every error has the form
 ERRORS = {
     400: "No JSON, or not UTF-8.",
     401: "The key is missing or wrong (when one is set).",
-    409: "A message with this id was answered before; the answer is in the history.",
+    409: "A message with this id was answered before; the answer is in the history, unless it was a command.",
     413: "The message or the request is too long.",
     415: "Not application/json.",
     422: "A field is missing or wrong, or the message is empty.",
     429: "Too many messages of this person wait for an answer.",
     503: "The store is away, so that nothing can be taken or read, or the bot is being restarted.",
-    504: "The reply takes longer; it will be in the history.",
+    504: "The reply takes longer. It will be in the history, unless it is that to a command: send that again.",
 }
 
 Responses = dict[int | str, dict[str, Any]]
@@ -169,7 +169,11 @@ class Routes:
         user: Annotated[User | None, Query()] = None,
         visitor: Visitor = None,
     ) -> list[HistoryEntry]:
-        """Read a conversation, oldest first."""
+        """Read a conversation, oldest first.
+
+        There is one key for all callers: whoever has it can read the conversation of every `user` of this API.
+        Give it only to programs that may see them all. What visitors of the chat page said needs their cookie.
+        """
         if user is None and _known(visitor) is None:
             # Here and not with the page: a visit by a link from elsewhere brings no cookie even if there is one, and
             # would have it replaced. Calls from the page itself always bring it.
@@ -216,10 +220,10 @@ class Routes:
         fresh = await self._accept(event)
         if not fresh and waiter.reply is None and self._room.was_answered(event.id):
             where = _where(None if event.workspace == VISITORS else event.user)
-            raise Problem(409, "answered", f"This message was answered before. The answer is in the history: {where}.")
+            raise Problem(409, "answered", f"This message was answered before. {where}")
 
     def _late(self, user: str | None) -> Problem:
-        text = f"The answer takes longer than {self._timeout_s:g} s. It will be in the history: {_where(user)}."
+        text = f"The answer takes longer than {self._timeout_s:g} s. {_where(user)}"
         return Problem(504, "timeout", text)
 
 
@@ -228,12 +232,14 @@ def _errors(*statuses: int) -> Responses:
 
 
 def _stopping(user: str | None) -> Problem:
-    text = f"I am being restarted. Your message is safe; its answer will be in the history: {_where(user)}."
+    text = f"I am being restarted. Your message is safe. {_where(user)}"
     return Problem(503, "stopping", text, {"Retry-After": "2"})
 
 
 def _where(user: str | None) -> str:
-    return "GET /history" if user is None else f"GET /history?user={quote(user, safe='')}"
+    """Return where to find an answer that nobody waited for."""
+    address = "GET /history" if user is None else f"GET /history?user={quote(user, safe='')}"
+    return f"Its answer goes to the history: {address}. Only a command's does not: send a command again, with a new id."
 
 
 def _known(visitor: str | None) -> str | None:

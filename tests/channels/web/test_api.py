@@ -189,7 +189,7 @@ def test_a_reply_for_which_nobody_waits_is_in_the_history(make_stack: MakeStack)
         late = ask(client, "mia", "hello")
         assert late.status_code == 504
         assert late.json()["error"]["code"] == "timeout"
-        assert "GET /history?user=mia" in late.json()["error"]["message"]
+        assert "GET /history?user=mia. Only a command's does not" in late.json()["error"]["message"]
         with client.stream("POST", "/chat/stream", json={"message": "still there?", "user": "mia"}) as answer:
             *_, (name, last) = events(answer.iter_lines())
         assert (name, last["error"]["code"]) == ("error", "timeout")
@@ -208,6 +208,7 @@ def test_who_waits_when_the_channel_ends_is_told_where_the_answer_will_be(make_s
         stack.stop_channel()
         assert asked.result().status_code == 503
         assert asked.result().json()["error"]["code"] == "stopping"
+        assert "GET /history?user=noa. Only a command's does not" in asked.result().json()["error"]["message"]
 
 
 def test_the_commands_are_those_of_the_table(client: httpx.Client) -> None:
@@ -236,6 +237,11 @@ def test_the_api_is_described_with_examples(client: httpx.Client) -> None:
     assert api["components"]["schemas"]["ChatRequest"]["properties"]["message"]["examples"]
     assert "HTTPValidationError" not in api["components"]["schemas"]
     assert client.get("/docs").status_code == 200
+
+
+def test_it_is_said_that_the_key_opens_every_history(client: httpx.Client) -> None:
+    told = client.get("/openapi.json").json()["paths"]["/history"]["get"]["description"]
+    assert "whoever has it can read the conversation of every `user`" in " ".join(told.split())
 
 
 def test_nothing_is_loaded_from_elsewhere(client: httpx.Client) -> None:
