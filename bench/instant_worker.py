@@ -24,7 +24,7 @@ _own: dict[str, Any] = {}
 class _Ready:
     """A generation that is done before it began."""
 
-    def result(self) -> Completion:
+    def result(self, timeout_s: float | None = None) -> Completion:
         return Completion(text="ok", finish_reason="stop", prompt_tokens=1, completion_tokens=1)
 
     def cancel(self) -> None:

@@ -5,13 +5,12 @@ Here a claim becomes a commit. What an answer says is decided in core/responder.
 
 import logging
 import os
-import signal
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,13 +26,15 @@ log = logging.getLogger(__name__)
 
 TURNS_PER_DRAIN = 10  # then the thread is given back, so that one talkative person cannot hold it
 COMMIT_RETRY_S = 30
+# The engine itself ends a generation at [generation] timeout_s; one that says nothing so much later hangs.
+HANG_GRACE_S = 15
 
 
 class RunningGeneration(Protocol):
     """A generation that can be awaited and cancelled."""
 
-    def result(self) -> Completion:
-        """Return the completion."""
+    def result(self, timeout_s: float | None = None) -> Completion:
+        """Return the completion; raises TimeoutError if there is none in time."""
 
     def cancel(self) -> None:
         """End it; the result then is what was written so far."""
@@ -60,7 +61,7 @@ class _Work:
 class Models:
     """The models of this process, as callables, and their names for the sign of life."""
 
-    read_mood: ReadMood
+    read_mood: ReadMood  # raises TimeoutError if the model hangs
     submit: Submit
     count_tokens: Callable[..., int]
     budget: int
@@ -69,14 +70,26 @@ class Models:
 
 
 class Runtime:
-    """Owns everything of a worker process. ``drain`` may be called from many threads."""
+    """Owns everything of a worker process. ``drain`` may be called from many threads.
 
-    def __init__(self, settings: Settings, store: Store, models: Models, worker_id: str) -> None:
+    ``on_broken`` is called once when an engine cannot go on, from a thread that drains: the process must end then.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        models: Models,
+        worker_id: str,
+        on_broken: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._models = models
         self._worker_id = worker_id
-        self._sign = WorkerSign(id=worker_id, pid=os.getpid(), host=socket.gethostname(), ready=True, **models.names)
+        self._on_broken = on_broken
+        self._broken = False
+        self._sign = _sign(worker_id, models.names, ready=True)
         self._working: dict[str, _Work] = {}
         self._lock = threading.Lock()
         self._current = threading.local()
@@ -94,17 +107,25 @@ class Runtime:
         self._keeper.start()
 
     @classmethod
-    def start(cls, settings: Settings, redis_url: str) -> "Runtime":
+    def start(cls, settings: Settings, redis_url: str, on_broken: Callable[[], None]) -> "Runtime":
         """Load the models and return the running runtime; raises RapportError if something is missing."""
         from workers.models import load_models
 
         worker_id = (
             os.environ.get("RAPPORT_WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         )
+        store = Store(redis_url, settings, WakeUps())
         began = time.monotonic()
-        models = load_models(settings)
+        names = {"chat_model": settings.generation.model, "encoder": settings.sentiment.model}
+        with _announced(store, _sign(worker_id, names, ready=False), settings.inbox.lease_s / 3):
+            models = load_models(settings)
         log.info("models are loaded after %.1f s: %s", time.monotonic() - began, models.names)
-        return cls(settings, Store(redis_url, settings, WakeUps()), models, worker_id)
+        return cls(settings, store, models, worker_id, on_broken)
+
+    @property
+    def broken(self) -> bool:
+        """Has an engine given up, so that another process must take over?"""
+        return self._broken
 
     def drain(self, person: str) -> None:
         """Answer this person's waiting turns, one after the other, as long as the lease is ours."""
@@ -141,35 +162,47 @@ class Runtime:
     def _answer(self, work: _Work) -> Answer | None:
         """Return the answer, or None when the claim was given back to be tried again later."""
         claim = work.claim
-        if claim.attempt > self._settings.inbox.max_attempts:
-            log.error("%s: giving up after %d attempts", claim.person, claim.attempt - 1)
-            return self._responder.apologise(claim.events)
+        conf = self._settings.inbox
         self._current.work = work
         try:
+            if claim.attempt > conf.max_attempts:
+                log.error("%s: giving up after %d attempts", claim.person, claim.attempt - 1)
+                return self._responder.apologise(claim.events)
             return self._responder.respond(claim.events, claim.history, self._drafts.send)
         except EngineFull:
-            self._store.inbox.defer(claim, self._settings.inbox.retry_s, count=False)
-        except EngineBroken as error:
-            log.critical("the engine is broken, this worker ends: %s", error)
-            self._store.inbox.defer(claim, 0, count=False)
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._store.inbox.defer(claim, conf.retry_s, count=False)
+        except (EngineBroken, TimeoutError) as error:
+            self._break(error)  # first, as Redis may be away
+            # It may be the message that hangs a model, so that costs an attempt.
+            self._store.inbox.defer(claim, 0, count=isinstance(error, TimeoutError))
         except StoreUnavailable:
             raise
         except Exception as error:
             # Whatever went wrong must cost this person's turn one attempt and nobody else anything.
             if not isinstance(error, RapportError):
                 log.exception("unexpected error while answering %s", claim.person)
-            delay_s = self._settings.inbox.retry_s * 2 ** (claim.attempt - 1)
+            delay_s = conf.retry_s * 2 ** (min(claim.attempt, conf.max_attempts) - 1)
             log.warning("attempt %d for %s failed (%s); again in %.0f s", claim.attempt, claim.person, error, delay_s)
             self._store.inbox.defer(claim, delay_s)
         return None
+
+    def _break(self, error: EngineBroken | TimeoutError) -> None:
+        with self._lock:
+            known, self._broken = self._broken, True
+        if not known:
+            log.critical("the engine is broken, this worker ends: %s", error)
+            self._on_broken()
 
     def _generate(self, prompt: Prompt, on_text: Callable[[str], None]) -> Completion:
         work: _Work = self._current.work
         work.generation = self._models.submit(prompt, on_text)
         if work.stop or work.lost:  # said while it was being submitted
             work.cancel()
-        return work.generation.result()
+        patience_s = self._settings.generation.timeout_s + HANG_GRACE_S
+        try:
+            return work.generation.result(patience_s)
+        except TimeoutError:
+            raise TimeoutError(f"The chat model hangs: no completion within {patience_s:.0f} s.") from None
 
     def _commit(self, claim: Claim, answer: Answer, go_on: bool) -> Claim | None:
         """Commit, through a Redis that is away for a while: until the fence would refuse it anyway."""
@@ -225,3 +258,28 @@ class Runtime:
             work.lost = work.lost or state == "lost"
             if work.lost or work.stop:
                 work.cancel()
+
+
+def _sign(worker_id: str, names: dict[str, str], *, ready: bool) -> WorkerSign:
+    return WorkerSign(id=worker_id, pid=os.getpid(), host=socket.gethostname(), ready=ready, **names)
+
+
+@contextmanager
+def _announced(store: Store, sign: WorkerSign, pause_s: float) -> Iterator[None]:
+    """Give signs of life while the block runs: loading models takes longer than a sign lives."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while True:
+            with suppress(StoreUnavailable):
+                store.workers.beat(sign)
+            if done.wait(pause_s):
+                return
+
+    thread = threading.Thread(target=beat, name="loading", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()  # so that it does not take back the sign of the loaded worker

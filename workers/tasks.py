@@ -1,6 +1,9 @@
 """Thin tasks: what Celery calls in a worker process. The work itself is in runtime.py."""
 
 import logging
+import os
+import signal
+import threading
 from typing import Any
 
 from celery.signals import setup_logging, worker_init, worker_shutdown
@@ -10,6 +13,9 @@ from core.errors import RapportError
 from workers.app import DRAIN, app
 from workers.runtime import Runtime
 
+log = logging.getLogger(__name__)
+
+END_S = 20.0  # a worker whose engine is broken has so long to end in order
 _runtime: Runtime | None = None
 
 
@@ -23,9 +29,14 @@ def _logging(**_: Any) -> None:
 def _start(**_: Any) -> None:
     global _runtime
     try:
-        _runtime = Runtime.start(settings.load(), settings.redis_url())
+        _logging()  # Celery asks for it only after this signal
+        _runtime = Runtime.start(settings.load(), settings.redis_url(), _end)
     except RapportError as error:
-        logging.getLogger(__name__).critical("%s", error)
+        log.critical("%s", error)
+        raise SystemExit(1) from None
+    except Exception:
+        # Celery goes on after any error but SystemExit, and a worker without models would eat wake-ups.
+        log.critical("the worker cannot start", exc_info=True)
         raise SystemExit(1) from None
 
 
@@ -33,6 +44,22 @@ def _start(**_: Any) -> None:
 def _stop(**_: Any) -> None:
     if _runtime:
         _runtime.close()
+        if _runtime.broken:
+            raise SystemExit(os.EX_SOFTWARE)  # Celery's own code would be 0, which supervisors take for success
+
+
+def _end() -> None:
+    """End this process, in order if that can be done: a thread that hangs in a model cannot be ended."""
+    deadline = threading.Timer(END_S, _end_by_force)
+    deadline.daemon = True
+    deadline.start()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end_by_force() -> None:
+    log.critical("this worker did not end within %.0f s and is ended by force", END_S)
+    logging.shutdown()
+    os._exit(os.EX_SOFTWARE)
 
 
 @app.task(name=DRAIN, ignore_result=True)

@@ -1,6 +1,8 @@
-"""A real Celery worker whose model waits for a gate in Redis: ``celery -A tests.workers.gated_worker worker``.
+"""The real Celery worker, but for its models: ``celery -A tests.workers.gated_worker worker``.
 
-Writes the last message to ``gate:started`` when a generation begins, and ends it once ``gate:open`` is there.
+Writes the last message to ``gate:started`` when a generation begins, and ends it once ``gate:open`` is there; a
+message with "hang" in it never ends. TEST_MODEL=broken gives a model that breaks on every other message instead,
+TEST_MODEL=missing one that cannot be loaded, TEST_MODEL=slow one whose loading waits for ``gate:loaded``.
 """
 
 import os
@@ -8,38 +10,41 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from celery.signals import worker_init, worker_shutdown
-
 from core import settings
 from core.dialogue import Prompt
+from core.errors import EngineBroken
 from core.store import Store
 from tests.workers.scripted import models
-from workers.app import DRAIN, WakeUps, app
-from workers.runtime import Runtime
+from workers import models as real_models
+from workers import tasks
+from workers.app import WakeUps, app
+from workers.runtime import Models
 
-app.conf.imports = ()
-_runtime: list[Runtime] = []
+__all__ = ["app"]
+KIND = os.environ.get("TEST_MODEL", "")
 
 
-@worker_init.connect
-def _start(**_: Any) -> None:
-    store = Store(settings.redis_url(), settings.load(), WakeUps())
+def load_models(conf: settings.Settings) -> Models:
+    store = Store(settings.redis_url(), conf, WakeUps())
 
     def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
         said = prompt.messages[-1].content
         store.redis.rpush("gate:started", said)
+        if "hang" in said:
+            threading.Event().wait()
+        if KIND == "broken":
+            raise EngineBroken("the device is gone")
         while not store.redis.exists("gate:open") and not cancelled.wait(0.02):
             pass
         return f"reply to {said}"
 
-    _runtime.append(Runtime(settings.load(), store, models(script), os.environ["RAPPORT_WORKER_ID"]))
+    if KIND == "missing":
+        raise RuntimeError("CUDA out of memory")
+    while KIND == "slow" and not store.redis.exists("gate:loaded"):
+        threading.Event().wait(0.02)
+    return models(script)
 
 
-@worker_shutdown.connect
-def _stop(**_: Any) -> None:
-    _runtime[0].close()
-
-
-@app.task(name=DRAIN)
-def drain(person: str) -> None:
-    _runtime[0].drain(person)
+replaceable: Any = real_models
+replaceable.load_models = load_models
+tasks.END_S = 3.0

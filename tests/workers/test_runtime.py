@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from core import settings
-from core.dialogue import Address, Prompt
-from core.errors import EngineFull, GenerationFailed
+from core.dialogue import Address, Completion, Prompt
+from core.errors import EngineBroken, EngineFull, GenerationFailed
 from core.events import MessageEvent, Reply
+from core.responder import Responder
 from core.store import Store, keys
 from tests.waiting import eventually
 from tests.workers.scripted import Script, models
+from workers import runtime as runtime_module
 from workers.runtime import Runtime
 
 ADDRESS = Address(channel="test", space="ada")
 PERSON = "test:-:ada"
-Start = Callable[[Script], Runtime]
+Start = Callable[..., Runtime]
 
 
 @pytest.fixture
@@ -29,13 +31,14 @@ def store(redis_url: str) -> Store:
 def start(redis_url: str) -> Iterator[Start]:
     """Start runtimes with short times; they are closed after the test."""
     base = settings.load()
-    quick = base.model_copy(
-        update={"inbox": base.inbox.model_copy(update={"lease_s": 1.0, "sweep_s": 0.1, "retry_s": 0.0})}
-    )
     started: list[Runtime] = []
 
-    def make(script: Script) -> Runtime:
-        runtime = Runtime(quick, Store(redis_url, quick, lambda person: "wake"), models(script), f"w{len(started)}")
+    def make(script: Script, on_broken: Callable[[], None] = lambda: None, retry_s: float = 0) -> Runtime:
+        inbox = base.inbox.model_copy(update={"lease_s": 1.0, "sweep_s": 0.1, "retry_s": retry_s})
+        generation = base.generation.model_copy(update={"timeout_s": 0.1})
+        quick = base.model_copy(update={"inbox": inbox, "generation": generation})
+        store = Store(redis_url, quick, lambda person: "wake")
+        runtime = Runtime(quick, store, models(script), f"w{len(started)}", on_broken)
         started.append(runtime)
         return runtime
 
@@ -44,9 +47,9 @@ def start(redis_url: str) -> Iterator[Start]:
         runtime.close()
 
 
-def say(store: Store, *texts: str) -> None:
+def say(store: Store, *texts: str, user: str = "ada") -> None:
     for text in texts:
-        store.inbox.accept(MessageEvent(id=text, address=ADDRESS, user="ada", text=text))
+        store.inbox.accept(MessageEvent(id=text, address=ADDRESS, user=user, text=text))
 
 
 def replies(store: Store) -> list[Reply]:
@@ -165,7 +168,7 @@ def test_a_failing_generation_is_tried_again(start: Start, store: Store) -> None
 
 def test_a_poison_message_gets_an_apology_and_blocks_nobody(start: Start, store: Store) -> None:
     def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
-        if "poison" in prompt.messages[-1].content:
+        if prompt.messages[-1].content == "poison":
             raise GenerationFailed("always")
         return "fine"
 
@@ -177,11 +180,116 @@ def test_a_poison_message_gets_an_apology_and_blocks_nobody(start: Start, store:
         assert replies(store) == []
     runtime.drain(PERSON)
     say(store, "hello")
-    # The poisonous turn stays in the history; a later prompt holds it, but not as its last message.
     runtime.drain(PERSON)
     first, second = replies(store)
     assert (first.text, first.finish_reason) == (settings.load().bot.apology, "failed")
     assert second.text == "fine"
+
+
+def test_a_generation_without_a_word_in_time_is_tried_again(start: Start, store: Store) -> None:
+    said = iter([Completion(text="", finish_reason="timeout", prompt_tokens=1, completion_tokens=0), "in time"])
+    say(store, "hello")
+    runtime = start(lambda *_: next(said))
+    runtime.drain(PERSON)
+    assert replies(store) == []
+    runtime.drain(PERSON)
+    assert [reply.text for reply in replies(store)] == ["in time"]
+
+
+def test_a_failed_attempt_delays_the_next_one_and_nobody_else(start: Start, store: Store) -> None:
+    failures = [GenerationFailed("first"), GenerationFailed("second")]
+
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        if "poison" in prompt.messages[-1].content and failures:
+            raise failures.pop(0)
+        return "fine"
+
+    say(store, "poison")
+    say(store, "hello", user="bob")
+    runtime = start(script, retry_s=30)
+    for least_s, most_s in ((0, 30), (30, 60)):
+        runtime.drain(PERSON)
+        assert store.inbox.claim(PERSON, "another worker") is None
+        assert least_s * 1000 < store.redis.pttl(keys.later(PERSON)) <= most_s * 1000
+        runtime.drain(PERSON)  # too early: no attempt
+        runtime.drain("test:-:bob")
+        assert [reply.person for reply in replies(store)] == ["test:-:bob"]
+        store.redis.pexpire(keys.later(PERSON), 1)  # as if time had passed
+        eventually(lambda: not store.redis.exists(keys.later(PERSON)))
+    runtime.drain(PERSON)
+    assert [reply.person for reply in replies(store)] == ["test:-:bob", PERSON]
+
+
+def test_an_apology_that_fails_costs_an_attempt_too(
+    start: Start, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        raise GenerationFailed("always")
+
+    say(store, "hello")
+    runtime = start(script)
+    with monkeypatch.context() as patch:
+        patch.setattr(Responder, "apologise", lambda *_: int("unexpected"))
+        for _ in range(settings.load().inbox.max_attempts + 2):
+            runtime.drain(PERSON)
+    assert replies(store) == []
+    runtime.drain(PERSON)
+    assert [reply.finish_reason for reply in replies(store)] == ["failed"]
+
+
+def test_a_broken_engine_ends_the_worker_and_costs_no_attempt(start: Start, store: Store) -> None:
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        raise EngineBroken("the device is gone")
+
+    ends: list[str] = []
+    say(store, "hello")
+    runtime = start(script, lambda: ends.append("end"))
+    runtime.drain(PERSON)
+    runtime.drain(PERSON)
+    assert runtime.broken
+    assert ends == ["end"]
+    claim = store.inbox.claim(PERSON, "next")
+    assert claim
+    assert claim.attempt == 1
+
+
+def test_a_broken_engine_ends_the_worker_even_if_redis_refuses(start: Start, store: Store) -> None:
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        store.redis.config_set("maxmemory", 1)  # from now on nothing can be written
+        raise EngineBroken("the device is gone")
+
+    ended = threading.Event()
+    say(store, "hello")
+    runtime = start(script, ended.set)
+    try:
+        runtime.drain(PERSON)
+    finally:
+        store.redis.config_set("maxmemory", 0)
+    assert ended.is_set()
+    store.inbox.break_leases("w0")
+    start(echo).drain(PERSON)
+    assert [reply.text for reply in replies(store)] == ["you said hello"]
+
+
+def test_a_model_that_hangs_ends_the_worker_and_costs_an_attempt(
+    start: Start, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        over.wait(60)
+        return "too late"
+
+    monkeypatch.setattr(runtime_module, "HANG_GRACE_S", 0.1)
+    ended = threading.Event()
+    say(store, "hello")
+    start(script, ended.set).drain(PERSON)
+    over.set()
+    assert ended.is_set()
+    assert replies(store) == []
+    claim = store.inbox.claim(PERSON, "next")
+    assert claim
+    assert claim.attempt == 2
 
 
 def test_a_full_engine_costs_no_attempt(start: Start, store: Store) -> None:

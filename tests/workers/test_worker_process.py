@@ -1,5 +1,6 @@
 """A real Celery worker process, killed and started again."""
 
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,8 @@ from tests.waiting import eventually
 
 ADDRESS = Address(channel="test", space="ada")
 ROOT = Path(__file__).parent.parent.parent
-StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
+FLAGS = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+StartWorker = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -28,21 +30,22 @@ def store(redis_url: str) -> Store:
 
 
 @pytest.fixture
-def start_worker(redis_url: str) -> Iterator[StartWorker]:
-    """Start gated workers; they are killed after the test."""
+def start_worker(redis_url: str, tmp_path: Path) -> Iterator[StartWorker]:
+    """Start gated workers, whose output goes to ``log``; they are killed after the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(worker_id: str) -> "subprocess.Popen[bytes]":
-        flags = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tests.workers.gated_worker", "worker", *flags],
-                cwd=ROOT,
-                env=os.environ | {"RAPPORT_WORKER_ID": worker_id, "RAPPORT_INBOX__LEASE_S": "1", "PYTHONPATH": "."},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+    def start(worker_id: str, app: str = "tests.workers.gated_worker", **env: str) -> "subprocess.Popen[bytes]":
+        env = {"RAPPORT_WORKER_ID": worker_id, "RAPPORT_INBOX__LEASE_S": "1", "PYTHONPATH": "."} | env
+        with (tmp_path / "log").open("a") as log:
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "celery", "--quiet", "-A", app, "worker", *FLAGS],
+                    cwd=ROOT,
+                    env=os.environ | env,
+                    stdout=log,
+                    stderr=log,
+                )
             )
-        )
         return started[-1]
 
     yield start
@@ -112,3 +115,54 @@ def test_a_warm_stop_finishes_what_is_being_written(store: Store, start_worker: 
     worker.wait(20)
     assert [reply.text for reply in replies(store)] == ["reply to hello"]
     assert store.workers.alive() == []
+
+
+def test_a_worker_with_a_broken_engine_fails_and_the_next_one_answers(store: Store, start_worker: StartWorker) -> None:
+    say(store, "hello")
+    assert start_worker("w1", TEST_MODEL="broken").wait(30) == os.EX_SOFTWARE
+    assert replies(store) == []
+    store.redis.set("gate:open", 1)
+    start_worker("w2")
+    eventually(lambda: store.redis.zcard(keys.WAITING) == 0)
+    assert [reply.text for reply in replies(store)] == ["reply to hello"]
+
+
+def test_a_thread_that_hangs_does_not_keep_a_broken_worker_alive(
+    store: Store, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    broken = start_worker("w1", TEST_MODEL="broken")
+    say(store, "hang on", user="bob")
+    eventually(lambda: started(store) == ["hang on"])
+    say(store, "hello")
+    assert broken.wait(30) == os.EX_SOFTWARE
+    assert "ended by force" in (tmp_path / "log").read_text()
+
+
+def test_a_worker_whose_models_cannot_be_loaded_fails(store: Store, start_worker: StartWorker, tmp_path: Path) -> None:
+    say(store, "hello")
+    assert start_worker("w1", TEST_MODEL="missing").wait(30) == 1
+    log = (tmp_path / "log").read_text()
+    assert "the worker cannot start" in log
+    assert "RuntimeError: CUDA out of memory" in log
+    assert store.redis.llen(keys.QUEUE) == 1  # the wake-up is still there for a worker that can answer
+
+
+def test_a_broken_model_folder_ends_the_start_with_one_line(
+    redis_url: str, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "no such kind"}))
+    assert start_worker("w1", app="workers.app", RAPPORT_GENERATION__MODEL=str(folder)).wait(60) == 1
+    critical = [line for line in (tmp_path / "log").read_text().splitlines() if " C worker " in line]
+    assert len(critical) == 1
+    assert "[generation] model" in critical[0]
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_worker_is_seen_while_it_loads(store: Store, start_worker: StartWorker) -> None:
+    start_worker("w1", TEST_MODEL="slow")
+    (sign,) = eventually(store.workers.alive)
+    assert (sign.id, sign.ready) == ("w1", False)
+    store.redis.set("gate:loaded", 1)
+    eventually(lambda: [sign.ready for sign in store.workers.alive()] == [True])

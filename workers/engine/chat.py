@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 # After so many failures in a row, each with the model failing its own check too, the engine gives up.
 _FAILURES = 3
+_CLOSE_S = 5.0  # a thread that hangs in the model cannot be ended; the end of the process does not wait for it
 
 
 class Generation:
@@ -158,7 +159,7 @@ class ChatEngine:
         with self._wake:
             self._closing = True
             self._wake.notify()
-        self._thread.join()
+        self._thread.join(_CLOSE_S)
 
     def _refuse(self) -> None:
         if self._closing or self._broken:

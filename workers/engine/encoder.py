@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 
 # Mood shows at the beginning and at the end of a long text; the middle costs time.
 MAX_TOKENS = 256
+# After so many failures in a row, each with the model failing on a plain text too, the encoder gives up.
+_FAILURES = 3
+_PLAIN = "hello"
+_HANG_S = 120.0  # far more than a pass over a full batch takes on a slow machine
+_CLOSE_S = 5.0  # a thread that hangs in the model cannot be ended; the end of the process does not wait for it
 _NO_OPINION = Sentiment(label="neutral", scores=dict.fromkeys(LABELS, 1 / len(LABELS)), valence=0.0)
 
 _Job = tuple[list[int], "Future[Reading]"]
@@ -49,6 +54,8 @@ class Encoder:
         self._wake = threading.Condition()
         self._tokenizing = threading.Lock()
         self._closing = False
+        self._failures = 0
+        self._broken: str | None = None
         self._thread = threading.Thread(target=self._serve, name="encoder", daemon=True)
         self._thread.start()
 
@@ -84,15 +91,19 @@ class Encoder:
 
         Raises:
             GenerationFailed: the model failed on a text, also alone.
-            EngineBroken: the encoder is closed.
+            EngineBroken: the encoder is unusable or closed.
+            TimeoutError: the model hangs.
         """
         jobs: list[_Job] = [(ids, Future()) for ids in self._tokenize(texts)]
         with self._wake:
-            if self._closing:
-                raise EngineBroken("The encoder is closed.")
+            if self._closing or self._broken:
+                raise EngineBroken(self._broken or "The encoder is closed.")
             self._waiting.extend(jobs)
             self._wake.notify()
-        readings = [future.result() for _, future in jobs]
+        try:
+            readings = [future.result(_HANG_S) for _, future in jobs]
+        except TimeoutError:
+            raise TimeoutError(f"The encoder hangs: no reading within {_HANG_S:.0f} s.") from None
         return [
             reading if text.strip() else reading.model_copy(update={"sentiment": _NO_OPINION})
             for text, reading in zip(texts, readings, strict=True)
@@ -103,7 +114,7 @@ class Encoder:
         with self._wake:
             self._closing = True
             self._wake.notify()
-        self._thread.join()
+        self._thread.join(_CLOSE_S)
 
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -132,6 +143,10 @@ class Encoder:
                 self._run(jobs[at : at + self._batch])
 
     def _run(self, jobs: list[_Job]) -> None:
+        if self._broken:
+            for _, future in jobs:
+                future.set_exception(EngineBroken(self._broken))
+            return
         try:
             readings = self._pass([ids for ids, _ in jobs])
         except Exception as error:
@@ -141,10 +156,26 @@ class Encoder:
                     self._run([job])
             else:
                 log.exception("the encoder failed on a text")
-                jobs[0][1].set_exception(GenerationFailed(f"The encoder failed on this text: {error}"))
+                self._judge()
+                failed = GenerationFailed(f"The encoder failed on this text: {error}")
+                jobs[0][1].set_exception(EngineBroken(self._broken) if self._broken else failed)
             return
+        self._failures = 0
         for (_, future), reading in zip(jobs, readings, strict=True):
             future.set_result(reading)
+
+    def _judge(self) -> None:
+        """After a text failed alone: is it the text, or the model?"""
+        try:
+            self._pass(self._tokenize([_PLAIN]))
+        except Exception as error:
+            self._failures += 1
+            if self._failures >= _FAILURES:
+                reason = str(error).strip().partition("\n")[0]
+                log.critical("the encoder is broken: %s", reason)
+                self._broken = f"The encoder failed {_FAILURES} times in a row: {reason}"
+        else:
+            self._failures = 0
 
     def _pass(self, rows: list[list[int]]) -> list[Reading]:
         width = max(map(len, rows))

@@ -1,13 +1,18 @@
 """What happens when the model raises: the request at fault fails alone, memory is respected, a dead model is named."""
 
+import threading
+
 import pytest
 import torch
 from transformers import LlamaForCausalLM
 
 from core.errors import EngineBroken, GenerationFailed
+from core.settings import Generation
 from tests.workers.engine import tiny
 from tests.workers.engine.test_chat import WAIT_S, held, serving
 from tests.workers.engine.tiny import prompt
+from workers.engine import chat as chat_module
+from workers.engine.chat import ChatEngine
 from workers.engine.loading import LoadedChat
 
 TOKENIZER = tiny.starter_tokenizer()
@@ -15,12 +20,15 @@ POISON = TOKENIZER.convert_tokens_to_ids("Z")
 
 
 class Fragile(LlamaForCausalLM):
-    """A model that fails on one token, on more rows than its memory holds, or altogether."""
+    """A model that fails on one token, on more rows than its memory holds, or altogether; or that hangs."""
 
     rows = 1000
     dead = False
+    go_on: threading.Event | None = None
 
     def forward(self, input_ids: torch.Tensor, **kwargs: object) -> object:  # type: ignore[override]
+        if self.go_on:
+            self.go_on.wait(60)
         if self.dead:
             raise RuntimeError("the device is gone")
         if (input_ids == POISON).any():
@@ -92,6 +100,17 @@ def test_dead_model_fails_all_that_waits() -> None:
         for one in waiting[2:]:
             with pytest.raises(EngineBroken):
                 one.result(WAIT_S)
+
+
+def test_hanging_model_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_module, "_CLOSE_S", 0.1)
+    model, chat = fragile()
+    model.go_on = threading.Event()
+    engine = ChatEngine(chat, Generation(device="cpu"))
+    with pytest.raises(TimeoutError):
+        engine.submit(prompt("hello")).result(0.1)
+    engine.close()
+    model.go_on.set()
 
 
 def test_generation_settings_of_the_model_do_not_leak() -> None:

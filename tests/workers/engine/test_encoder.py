@@ -10,6 +10,7 @@ from core.dialogue import Reading
 from core.errors import EngineBroken, GenerationFailed, ModelMissing
 from core.settings import SentimentSettings
 from tests.workers.engine import tiny
+from workers.engine import encoder as encoder_module
 from workers.engine.encoder import MAX_TOKENS, Encoder
 from workers.engine.sentiment import LABELS, label_matrix, spell_symbols
 
@@ -18,6 +19,19 @@ TEXTS = ["hello", "my order is late and nobody answers " * 4, "", "thank you", "
 
 def load(folder: Path, labels: list[str], batch: int = 4) -> Encoder:
     return Encoder.load(SentimentSettings(model=tiny.save_classifier(folder, labels), device="cpu", batch=batch))
+
+
+def fragile(folder: Path) -> Encoder:
+    """Return an encoder that fails on every pass with a Z in it."""
+    encoder = load(folder, list(LABELS))
+    poison = encoder._tokenizer.convert_tokens_to_ids("Z")
+
+    def refuse(_: torch.nn.Module, args: tuple[torch.Tensor, torch.Tensor]) -> None:
+        if (args[0] == poison).any():
+            raise RuntimeError("poisoned")
+
+    encoder._reader.register_forward_pre_hook(refuse)
+    return encoder
 
 
 def same(one: Reading, other: Reading) -> bool:
@@ -115,18 +129,49 @@ def test_unknown_labels_are_an_error(tmp_path: Path, names: list[str]) -> None:
 
 
 def test_failing_text_fails_alone(tmp_path: Path) -> None:
-    encoder = load(tmp_path, list(LABELS))
-    poison = encoder._tokenizer.convert_tokens_to_ids("Z")
-
-    def refuse(_: torch.nn.Module, args: tuple[torch.Tensor, torch.Tensor]) -> None:
-        if (args[0] == poison).any():
-            raise RuntimeError("poisoned")
-
-    encoder._reader.register_forward_pre_hook(refuse)
+    encoder = fragile(tmp_path)
     with pytest.raises(GenerationFailed, match="poisoned"):
         encoder.read(["hello", "Z", "thank you"])
     assert len(encoder.read(["hello", "thank you"])) == 2
     encoder.close()
+
+
+def test_poison_alone_never_breaks_the_encoder(tmp_path: Path) -> None:
+    encoder = fragile(tmp_path)
+    for _ in range(5):
+        with pytest.raises(GenerationFailed, match="poisoned"):
+            encoder.read(["Z"])
+    assert encoder.read(["hello"])
+    encoder.close()
+
+
+def test_dead_model_breaks_the_encoder(tmp_path: Path) -> None:
+    encoder = load(tmp_path, list(LABELS))
+
+    def refuse(_: torch.nn.Module, args: tuple[torch.Tensor, torch.Tensor]) -> None:
+        raise RuntimeError("the device is gone")
+
+    encoder._reader.register_forward_pre_hook(refuse)
+    for _ in range(2):
+        with pytest.raises(GenerationFailed):
+            encoder.read(["hello"])
+    with pytest.raises(EngineBroken, match="the device is gone"):
+        encoder.read(["hello"])
+    with pytest.raises(EngineBroken):
+        encoder.read(["hello", "thank you"])
+    encoder.close()
+
+
+def test_hanging_model_is_noticed_and_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_module, "_HANG_S", 0.1)
+    monkeypatch.setattr(encoder_module, "_CLOSE_S", 0.1)
+    encoder = load(tmp_path, list(LABELS))
+    over = threading.Event()
+    encoder._reader.register_forward_pre_hook(lambda *_: over.wait(60) and None)
+    with pytest.raises(TimeoutError, match="hangs"):
+        encoder.read(["hello"])
+    encoder.close()
+    over.set()
 
 
 def test_closed_encoder_refuses(tmp_path: Path) -> None:
