@@ -44,7 +44,7 @@ def measure() -> dict[str, float]:
                 for stage, there in {
                     "Redis answers": lambda: _answers(store),
                     "prompt": lambda: b"\x1b[?2004h" in shown,  # it listens for pasted text, too
-                    "models are ready": lambda: _answers(store) and store.workers.alive(),
+                    "models are ready": lambda: _answers(store) and any(sign.ready for sign in store.workers.alive()),
                     # The mood and the reply are the first lines after the echo of what was typed.
                     "first reply": lambda: b"plain" in shown and _replied(store),
                 }.items():

@@ -74,7 +74,10 @@ class Tone(Record):
 
 
 class Turn(Record):
-    """One entry of a person's history. ``role`` "break" marks where /new began afresh."""
+    """One entry of a person's history. ``role`` "break" marks where /new began afresh.
+
+    ``failed`` marks what no reply could be made to: it stays out of prompts, where it would fail again.
+    """
 
     role: Literal["user", "assistant", "break"]
     text: str
@@ -82,6 +85,7 @@ class Turn(Record):
     sentiment: Sentiment | None = None
     tone: str | None = None
     address: Address
+    failed: bool = False
 
 
 class PromptMessage(Record):

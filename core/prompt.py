@@ -22,7 +22,8 @@ def visible_turns(history: Sequence[Turn], address: Address) -> list[Turn]:
     place, so that what was said in private never surfaces in public.
     """
     since = max((at + 1 for at, turn in enumerate(history) if turn.role == "break"), default=0)
-    return [turn for turn in history[since:] if address.direct or _same_place(turn.address, address)]
+    here = (turn for turn in history[since:] if address.direct or _same_place(turn.address, address))
+    return [turn for turn in here if not turn.failed]
 
 
 def build_prompt(

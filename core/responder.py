@@ -69,7 +69,8 @@ class Responder:
         burst = next_turn(events)
         reply = _reply(burst, self._settings.bot.apology, finish_reason="failed")
         # The apology itself stays out of the history: later replies should not learn from it.
-        return Answer(len(burst), reply, tuple(_user_turn(event, None) for event in burst))
+        turns = (_user_turn(event, None).model_copy(update={"failed": True}) for event in burst)
+        return Answer(len(burst), reply, tuple(turns))
 
     def _obey(self, command: commands.Command, event: MessageEvent) -> Answer:
         history = self._all_turns(event.person)

@@ -314,7 +314,7 @@ def _one(between: list[Conversation], rng: random.Random) -> Conversation:
     for kind in told:
         x, p = values[kind]
         say, answer, _, _ = FACTS[kind]
-        lines += _pair(rng.choice(say), rng.choice(answer), x, p, "warm")
+        lines += _pair(rng.choice(say), rng.choice(answer), x, p, "plain")
         lines += _small_talk(between, rng, 2)
     lines += _small_talk(between, rng, 3)
     asked = [*rng.sample(told, len(told)), *([rng.choice(list(FACTS))] if rng.random() < 0.25 else [])]

@@ -2,7 +2,6 @@
 
     pip install pyte playwright && python docs/pictures/make.py
 
-
 terminal.svg: `rapport chat` at a pseudo-terminal, read with the terminal emulator pyte, drawn with rich.
 web.png: the chat page of `rapport up` in Chromium. Both talk to the models that ship, on data of their own.
 """
@@ -18,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 import pyte
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
@@ -33,6 +32,7 @@ SAID = [
     "what's my name?",
 ]
 CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
 def wait_for(condition, seconds: float = 60) -> None:
@@ -110,17 +110,14 @@ def web(data: str) -> None:
     try:
         wait_for(_ready)
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             page = browser.new_page(viewport={"width": 900, "height": 760}, device_scale_factor=1.5)
             page.goto(f"http://127.0.0.1:{PORT}/")
-            for number, line in enumerate(SAID):
-                page.get_by_role("textbox").fill(line)
+            for number, line in enumerate(SAID, 1):
+                page.get_by_role("textbox", name="Message").fill(line)
                 page.keyboard.press("Enter")
-                page.wait_for_function(
-                    "n => document.querySelectorAll('[role=log] [data-role=assistant][data-done]').length > n",
-                    arg=number,
-                )
-            page.wait_for_timeout(500)
+                expect(page.locator("#log .bot")).to_have_count(number, timeout=60_000)
+            page.wait_for_timeout(1800)  # the colours fade in
             page.screenshot(path=str(HERE / "web.png"))
             browser.close()
     finally:
