@@ -1,5 +1,6 @@
 """``rapport chat`` and ``rapport up`` as processes: what they answer, and that nothing is left behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -64,7 +65,11 @@ def family(data: Path) -> list[psutil.Process]:
 
 
 def the_worker(process: "subprocess.Popen[str]") -> psutil.Process | None:
-    return next((p for p in psutil.Process(process.pid).children() if "bench.instant_worker" in p.cmdline()), None)
+    for child in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if "bench.instant_worker" in child.cmdline():
+                return child
+    return None
 
 
 def test_a_conversation_from_a_pipe(start: Start, tmp_path: Path) -> None:
