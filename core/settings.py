@@ -63,7 +63,7 @@ class Generation(Section):
     device: str = "auto"
     max_new_tokens: int = Field(80, ge=1, le=4096)
     context_tokens: int = Field(4096, ge=64)
-    temperature: float = Field(0.7, ge=0, le=2)
+    temperature: float = Field(0.4, ge=0, le=2)
     top_p: float = Field(0.9, gt=0, le=1)
     repetition_penalty: float = Field(1.1, ge=1, le=2)
     num_beams: int = Field(1, ge=1, le=16)
