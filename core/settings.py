@@ -32,7 +32,6 @@ TONES = {
         "The person is angry and it is getting worse. Stay calm, own what went wrong, be short and concrete, "
         "and offer to bring in a human. Never argue."
     ),
-    "warm": "Be warm and steady.",
     "reassuring": (
         "The person has been having a hard time and it may be easing. Be gentle and reassuring, "
         "and keep what was said in mind."
@@ -93,7 +92,6 @@ class Mood(Section):
     low: float = Field(-0.25, ge=-1, le=0)
     very_low: float = Field(-0.6, ge=-1, le=0)
     high: float = Field(0.25, ge=0, le=1)
-    very_high: float = Field(0.75, ge=0, le=1)
 
 
 class History(Section):

@@ -49,11 +49,9 @@ def choose_tone(now: Sentiment, earlier: Sequence[float], settings: MoodSettings
     | --- | --- | --- |
     | very negative | already negative twice | calm |
     | negative | anything | empathetic |
-    | neutral | negative | reassuring |
+    | neutral or positive | negative | reassuring |
     | neutral | else | plain |
-    | positive | negative | warm |
-    | very positive | else | cheerful |
-    | positive | else | warm |
+    | positive | else | cheerful |
 
     Settings see to it that the table has every tone.
     """
@@ -62,14 +60,11 @@ def choose_tone(now: Sentiment, earlier: Sequence[float], settings: MoodSettings
 
 
 def _name(felt: Mood, settings: MoodSettings) -> str:
-    was_low = felt.before <= settings.low
     if felt.latest <= settings.low:
         return "calm" if felt.latest <= settings.very_low and felt.lows_in_a_row >= 3 else "empathetic"
-    if felt.latest < settings.high:
-        return "reassuring" if was_low else "plain"
-    if was_low:
-        return "warm"
-    return "cheerful" if felt.latest >= settings.very_high else "warm"
+    if felt.before <= settings.low:
+        return "reassuring"
+    return "cheerful" if felt.latest >= settings.high else "plain"
 
 
 def _weighted(valences: Sequence[float]) -> float:

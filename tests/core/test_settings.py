@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -97,17 +98,16 @@ def test_a_wrong_variable_is_named(written, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_tone_that_is_missing_is_named(written) -> None:
-    before, after = SHIPPED.split("[tone.calm]")
-    written(before + after.partition("\n[")[2].replace("tone.warm]", "[tone.warm]", 1))
+    written(re.sub(r"\[tone\.calm\]\nguidance = .*\n", "", SHIPPED))
     assert refusal() == "Section [tone.calm] of settings.toml is missing. Add it with a guidance text."
 
 
 def test_a_variable_can_change_one_tone(written, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAPPORT_TONE__WARM__GUIDANCE", "Be kind.")
+    monkeypatch.setenv("RAPPORT_TONE__CALM__GUIDANCE", "Be kind.")
     written(SHIPPED)
     table = settings.load().tone
     assert list(table) == list(settings.TONES)
-    assert table["warm"].guidance == "Be kind."
+    assert table["calm"].guidance == "Be kind."
 
 
 def test_a_missing_file_is_named(written, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from core.tone import choose_tone, mood
 TABLE = settings.load().tone
 MOOD = Mood()
 # From the gravest tone to the lightest.
-LIGHTNESS = ["calm", "empathetic", "reassuring", "plain", "warm", "cheerful"]
+LIGHTNESS = ["calm", "empathetic", "reassuring", "plain", "cheerful"]
 valences = st.floats(-1, 1)
 
 
@@ -25,7 +25,7 @@ def tone(now: float, *earlier: float) -> str:
 def test_a_first_message_sets_the_tone_by_its_own_sentiment() -> None:
     assert tone(-0.8) == "empathetic"
     assert tone(0.0) == "plain"
-    assert tone(0.5) == "warm"
+    assert tone(0.5) == "cheerful"
     assert tone(0.95) == "cheerful"
 
 
@@ -36,7 +36,7 @@ def test_anger_that_goes_on_is_met_calmly() -> None:
 
 def test_what_was_said_before_is_kept_in_mind() -> None:
     assert tone(0.0, -0.9) == "reassuring"
-    assert tone(0.9, -0.9) == "warm"
+    assert tone(0.9, -0.9) == "reassuring"
     assert tone(0.9, 0.1) == "cheerful"
 
 
