@@ -99,6 +99,7 @@ class Runner:
         while not self._closing.is_set():
             found = await self._patiently(lambda: self._outbox.read(self._consumer, BLOCK_MS))
             self._dispatch(found or [])
+            await asyncio.sleep(0)  # the lanes first: reading on would compete with them for the interpreter
             now = asyncio.get_running_loop().time()
             if found is None:  # while Redis was away nobody could give a sign of life: peers need time for one
                 look_at = now + PEER_TTL_S

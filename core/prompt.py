@@ -85,7 +85,9 @@ def _alternating(turns: Sequence[Turn]) -> list[Dated]:
             joined = PromptMessage(role=turn.role, content=f"{last.content}\n{turn.text}", tone=turn.tone)
             messages[-1] = (joined, at)
         elif messages or turn.role == "user":
-            messages.append((PromptMessage(role=turn.role, content=turn.text, tone=turn.tone), turn.at))
+            # Not validated again: the turn was, and there are dozens for each reply.
+            said = PromptMessage.model_construct(role=turn.role, content=turn.text, tone=turn.tone)
+            messages.append((said, turn.at))
     return messages
 
 

@@ -80,17 +80,16 @@ class WakeUps:
     def __init__(self) -> None:
         with Connection("memory://") as memory:
             app.send_task(DRAIN, args=["person"], connection=memory)
-            self._pattern: dict[str, Any] = memory.default_channel._get(keys.QUEUE)
-        body = json.loads(base64.b64decode(self._pattern["body"]))
+            pattern: dict[str, Any] = memory.default_channel._get(keys.QUEUE)
+        body = json.loads(base64.b64decode(pattern["body"]))
         if body[0] != ["person"]:
             raise RuntimeError(f"this release of Celery lays its messages out in another way: {body}")
-        self._rest = body[1:]
+        self._rest = json.dumps(body[1:])[1:]
+        pattern["headers"] |= {"id": "TASK", "root_id": "TASK", "argsrepr": ""}
+        pattern["properties"] |= {"correlation_id": "TASK", "delivery_tag": "TASK"}
+        self._pattern = json.dumps(pattern | {"body": "BODY"})
 
     def __call__(self, person: str) -> str:
         """Return the message that wakes a worker for this person."""
-        task_id = str(uuid.uuid4())
-        body = json.dumps([[person], *self._rest])
-        headers = self._pattern["headers"] | {"id": task_id, "root_id": task_id, "argsrepr": ""}
-        properties = self._pattern["properties"] | {"correlation_id": task_id, "delivery_tag": task_id}
-        encoded = base64.b64encode(body.encode()).decode()
-        return json.dumps(self._pattern | {"body": encoded, "headers": headers, "properties": properties})
+        body = base64.b64encode(f"[[{json.dumps(person)}], {self._rest}".encode()).decode()
+        return self._pattern.replace('"TASK"', f'"{uuid.uuid4()}"').replace('"BODY"', f'"{body}"')

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from core.events import Draft, Reply
 from core.store import keys
-from core.store.connection import translated
+from core.store.connection import script, translated
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Outbox:
         self._name = name
         self._stream = keys.outbox(name)
         self._next_sign = 0.0
+        self._settled = script(client, "settle")
 
     def open(self) -> None:
         """Make the stream and its consumer group if they are not there."""
@@ -129,12 +130,8 @@ class Outbox:
         self._settle(delivery.entry, letter)
 
     def _settle(self, entry: str, letter: dict[str, Any] | None) -> None:
-        with translated(), self._redis.pipeline(transaction=True) as pipe:
-            if letter:
-                pipe.rpush(keys.dead(self._name), json.dumps({"at": datetime.now(UTC).isoformat(), **letter}))
-            pipe.xack(self._stream, keys.GROUP, entry)
-            pipe.xdel(self._stream, entry)
-            pipe.execute()
+        written = json.dumps({"at": datetime.now(UTC).isoformat(), **letter}) if letter else ""
+        self._settled([self._stream, keys.dead(self._name)], [keys.GROUP, entry, written])
 
     def leave(self, consumer: str) -> None:
         """This consumer ends: what it has not acknowledged may be taken over at once."""
