@@ -98,7 +98,7 @@ class History(Section):
     """What is kept of a person's conversation."""
 
     max_turns: int = Field(200, ge=2, le=5000)
-    prompt_turns: int = Field(40, ge=2, le=1000)
+    prompt_turns: int = Field(30, ge=2, le=1000)
     ttl_days: float = Field(180, gt=0)
 
 
