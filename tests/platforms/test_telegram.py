@@ -169,7 +169,8 @@ async def test_refusals_have_the_texts_of_the_bot_api(double: TelegramDouble, bo
     await stranger.request.shutdown()
 
 
-async def test_faults(double: TelegramDouble, bot: Bot) -> None:
+async def test_faults(double: TelegramDouble, bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")  # without it the SDK warns whenever it makes a RetryAfter
     ada = double.chats.user("ada")["id"]
     double.fault("post", "flood", wait_s=2)
     with pytest.raises(RetryAfter):
