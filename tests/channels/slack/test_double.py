@@ -67,10 +67,8 @@ async def test_what_slack_refuses_is_refused(slack: Slack) -> None:
     assert await refused(api.chat_postMessage(channel=channel, text="x", markdown_text="x")) == "markdown_text_conflict"
     wrong = [{"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}]
     assert await refused(api.chat_postMessage(channel=channel, text="x", blocks=wrong)) == "invalid_blocks"
-    nameless = {"text": "x", "metadata": {"event_type": "", "event_payload": {}}}
-    assert (
-        await refused(api.chat_postMessage(channel=channel, text="x", metadata=nameless)) == "invalid_metadata_schema"
-    )
+    nameless = api.chat_postMessage(channel=channel, text="x", metadata={"event_type": "", "event_payload": {}})
+    assert await refused(nameless) == "invalid_metadata_schema"
     away.archived = True
     assert await refused(api.chat_postMessage(channel=away.id, text="x")) == "is_archived"
     assert await refused(api.api_call("chat.teleport")) == "unknown_method"
