@@ -23,7 +23,7 @@ from pathlib import Path
 from channels.base import Accept
 from channels.runner import Runner
 from core import settings
-from core.events import Address, Draft, MessageEvent, Reply
+from core.events import Address, Draft, Heard, MessageEvent, Reply
 from core.store import Store
 
 PEOPLE = (1, 32)
@@ -37,6 +37,7 @@ class BenchAdapter:
     name = "bench"
     via = None
     text_limit = 1000
+    sign_s = 0.0
 
     def __init__(self) -> None:
         self.accept: asyncio.Future[Accept] = asyncio.get_running_loop().create_future()
@@ -49,6 +50,9 @@ class BenchAdapter:
     async def send(self, reply: Reply) -> None:
         for event_id in reply.in_reply_to:
             self._waiting.pop(event_id).set_result(time.perf_counter())
+
+    async def working(self, heard: Heard) -> None:
+        pass
 
     async def draft(self, draft: Draft) -> None:
         pass

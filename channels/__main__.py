@@ -6,19 +6,32 @@ import logging
 import signal
 import sys
 
-from channels.base import Adapter
+from channels.base import Adapter, Hook
 from channels.runner import Runner
 from core import logs, settings
 from core.errors import RapportError
 from core.store import Store
 
+# Networks that can call us, and the secret without which they are not asked (and their SDK is not imported).
+HOOKED = {"slack": "SLACK_SIGNING_SECRET", "telegram": "TELEGRAM_BOT_TOKEN"}
 USAGE = f"usage: python -m channels NAME, with NAME one of {', '.join(settings.CHANNELS)}"
 
 
 def make_adapter(name: str) -> Adapter:
     """Return the adapter of this name; its module has a function ``make_adapter``."""
-    adapter: Adapter = importlib.import_module(f"channels.{name}").make_adapter()
+    room = importlib.import_module(f"channels.{name}")
+    adapter: Adapter = room.make_adapter(make_hooks()) if name == "web" else room.make_adapter()
     return adapter
+
+
+def make_hooks() -> list[Hook]:
+    """Return where networks call us by HTTP, for those that are set up so; the web channel's server serves them."""
+    hooks = []
+    known = settings.variables()
+    for name, token in HOOKED.items():
+        if known.get(token, "").strip() and (hook := importlib.import_module(f"channels.{name}").make_hook()):
+            hooks.append(hook)
+    return hooks
 
 
 async def serve(name: str) -> None:

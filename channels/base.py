@@ -1,14 +1,23 @@
 """The contract of a network: what an adapter is to the runner, and the runner to an adapter."""
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
 
-from core.events import Draft, MessageEvent, Reply
+from core.events import Draft, Heard, MessageEvent, Reply
 
-# Stores the event. Returns once it is safe: only then may the platform be acknowledged. False: it was known before.
-# Raises InputError (tell the person what to change) or StoreUnavailable (do not acknowledge; the platform or the
-# person sends again).
+# Stores the event. Returns once it is safe: only then may the platform be acknowledged. False: it was known before,
+# or is too old to be answered. Raises InputError (tell the person what to change) or StoreUnavailable (do not
+# acknowledge; the platform or the person sends again).
 Accept = Callable[[MessageEvent], Awaitable[bool]]
+# An ASGI application: scope, receive, send.
+AsgiApp = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
 
 
 class Adapter(Protocol):
@@ -23,14 +32,42 @@ class Adapter(Protocol):
     text_limit: int
     """Characters that one message of this network may have."""
 
+    sign_s: float
+    """Seconds after which a sign of life must be given again; 0 if this network shows none."""
+
     async def run(self, accept: Accept) -> None:
         """Connect, pass every message that is for the bot to ``accept``, and return when the conversation ends."""
 
-    async def send(self, reply: Reply) -> None:
-        """Send a reply; raises DeliveryLater or DeliveryRefused. Never retries and never swallows an error."""
+    async def working(self, heard: Heard) -> None:
+        """Give a sign of life (typing, a status): called at once, then every ``sign_s`` while the message waits.
+
+        Errors do no harm.
+        """
 
     async def draft(self, draft: Draft) -> None:
-        """Show partial text, if the network can. Errors do no harm: the reply follows."""
+        """Show partial text, if the network can. Errors do no harm: the reply follows.
+
+        Never called while another draft of the same reply is being shown; other replies are not held up by it.
+        """
+
+    async def send(self, reply: Reply) -> None:
+        """Send a reply, be it shown in part or sent in part before.
+
+        Never retries and never swallows an error: raises DeliveryLater, DeliveryUnsure or DeliveryRefused.
+        """
 
     async def close(self) -> None:
         """Disconnect. Nothing is sent after this."""
+
+
+class Hook(Protocol):
+    """Where a network calls us by HTTP. The web channel's server serves it at ``/hooks/NAME``."""
+
+    name: str
+    """Name of the channel whose events come in here."""
+
+    def app(self, accept: Accept) -> AsgiApp:
+        """Return the application. It checks by itself that the network is who calls."""
+
+    async def close(self) -> None:
+        """Close what it has open."""

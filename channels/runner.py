@@ -1,6 +1,7 @@
-"""Runs one adapter: inbound accept, outbound delivery loop, the only send-retry, drafts, shutdown.
+"""Runs one adapter: inbound accept, outbound delivery loop, the only send-retry, shutdown.
 
-Order: replies to one address are sent one after the other; a reply that must wait holds up its own address only.
+Any process of a channel accepts; one of them, the courier, sends. Order: replies to one address are sent one after
+the other; a reply that must wait holds up its own address only. What people see before the reply is in live.py.
 """
 
 import asyncio
@@ -12,16 +13,18 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from channels.base import Adapter
+from channels.live import Live
 from core import commands
 from core.dialogue import Address, outbox_name
 from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.settings import Inbox as InboxSettings
 from core.store import Delivery, Store
-from core.store.outbox import PEER_TTL_S
+from core.store.outbox import COURIER_TTL_S
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,7 +32,7 @@ T = TypeVar("T")
 BLOCK_MS = 1000
 LOOK_S = 2  # between two looks for replies that were left behind
 REMEMBERED = 1000
-FINISH_S = 5  # for what is being sent when the process ends
+FINISH_S = 5.0  # for what is being sent when the process ends
 # What nobody types on purpose: control characters but for line breaks and tabs.
 KEPT_CONTROLS = "\n\t"
 
@@ -47,15 +50,16 @@ class Runner:
         self._lane_tasks: set[asyncio.Task[None]] = set()
         self._in_hand: set[str] = set()
         self._settled_entries: OrderedDict[str, None] = OrderedDict()
-        self._sent: OrderedDict[str, None] = OrderedDict()
         # Of its own: what waits for a frozen Redis in accept must not keep replies from being read.
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="delivery")
         self._closing = asyncio.Event()
+        self._courier_until = 0.0
+        self._live = Live(adapter, store, self._outbox, self._threads, self._is_courier)
 
     async def run(self) -> None:
         """Run until the adapter's conversation ends or ``stop`` is called; then close everything in order."""
         outbound = asyncio.create_task(self._deliver(), name="delivery")
-        drafts = asyncio.create_task(self._pass_drafts(), name="drafts")
+        live = asyncio.create_task(self._live.listen(), name="live")
         inbound = asyncio.create_task(self._adapter.run(self.accept), name="inbound")
         closing = asyncio.create_task(self._closing.wait(), name="closing")
         try:
@@ -64,9 +68,9 @@ class Runner:
                 task.result()  # a defect ends the process; a supervisor starts another
         finally:
             self._closing.set()
-            inbound.cancel()
-            closing.cancel()
-            await asyncio.gather(outbound, drafts, return_exceptions=True)
+            for task in (inbound, closing, live):
+                task.cancel()
+            await asyncio.gather(outbound, live, return_exceptions=True)
             if self._lane_tasks:
                 await asyncio.wait(self._lane_tasks, timeout=FINISH_S)
             for lane in self._lane_tasks:
@@ -85,6 +89,9 @@ class Runner:
         event = event.model_copy(update={"text": clean(event.text, self._limits.max_chars)})
         if not event.text and not event.attachments:
             raise InputError("empty", "The message is empty. Write something first.")
+        if datetime.now(UTC) - event.sent_at > timedelta(hours=self._limits.stale_hours):
+            log.warning("event %s is not answered: it is older than inbox.stale_hours", event.id)
+            return False
         accepted = await asyncio.to_thread(self._store.inbox.accept, event)
         if accepted == "accepted" and commands.parse(event.text) is commands.TABLE["stop"]:
             # The inbox keeps order, so the command itself waits behind the reply that it is to end.
@@ -94,35 +101,41 @@ class Runner:
         return accepted == "accepted"
 
     async def _deliver(self) -> None:
-        await self._inherit()
         look_at = 0.0
         while not self._closing.is_set():
-            found = await self._patiently(lambda: self._outbox.read(self._consumer, BLOCK_MS))
-            self._dispatch(found or [])
+            if not await self._lead():
+                await self._pause()
+                continue
+            self._dispatch(await self._patiently(lambda: self._outbox.read(self._consumer, BLOCK_MS)) or [])
             await asyncio.sleep(0)  # the lanes first: reading on would compete with them for the interpreter
             now = asyncio.get_running_loop().time()
-            if found is None:  # while Redis was away nobody could give a sign of life: peers need time for one
-                look_at = now + PEER_TTL_S
-            elif now >= look_at:
+            if now >= look_at:  # ours: an answer of Redis that was lost on its way here was read all the same
                 look_at = now + LOOK_S
-                # Ours: an answer of Redis that was lost on its way here was read all the same.
                 self._dispatch(await self._patiently(lambda: self._outbox.unacknowledged(self._consumer)) or [])
-                self._dispatch(await self._patiently(lambda: self._outbox.take_over(self._consumer)) or [])
 
-    async def _inherit(self) -> None:
-        """Before anything new, take what was read and not sent: by us, or by a process whose place we take.
+    async def _lead(self) -> bool:
+        """Become or stay the courier; on becoming it, first take what an earlier one read and did not send."""
+        was = self._is_courier()
+        asked_at = asyncio.get_running_loop().time()
+        if not await self._patiently(lambda: self._outbox.lead(self._consumer)):
+            return False
+        if not was:
 
-        Such a process may still count as living for a moment; one that really lives keeps its replies.
-        """
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + PEER_TTL_S + 1
-        while not self._closing.is_set():
-            self._dispatch(await self._patiently(lambda: self._outbox.unacknowledged(self._consumer)) or [])
-            self._dispatch(await self._patiently(lambda: self._outbox.take_over(self._consumer)) or [])
-            waiting = await self._patiently(lambda: self._outbox.peers_pending(self._consumer))
-            if waiting is False or loop.time() > give_up:
-                return
-            await self._pause()
+            def inherit() -> list[Delivery]:
+                self._outbox.inherit(self._consumer)
+                return self._outbox.unacknowledged(self._consumer)
+
+            left = await self._patiently(inherit)
+            if left is None:
+                return False
+            log.info("this process sends the replies of %s now", self._adapter.name)
+            self._courier_until = asked_at + COURIER_TTL_S
+            self._dispatch(left)
+        self._courier_until = asked_at + COURIER_TTL_S
+        return True
+
+    def _is_courier(self) -> bool:
+        return asyncio.get_running_loop().time() < self._courier_until
 
     def _dispatch(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
@@ -145,6 +158,9 @@ class Runner:
         try:
             while not lane.empty():
                 delivery = lane.get_nowait()
+                if not self._is_courier() and not await self._lead():
+                    self._in_hand.discard(delivery.entry)  # another process sends it, or this one once it may again
+                    continue
                 refused = await self._send(delivery)
                 while not await self._settled(delivery, refused) and not self._closing.is_set():
                     pass  # Redis is away; the reply must not be sent again meanwhile
@@ -168,7 +184,7 @@ class Runner:
         reply = delivery.reply
         while True:
             try:
-                _remember(self._sent, reply.id)
+                await self._live.make_way(reply.id, reply.address)
                 await self._adapter.send(reply)
                 return None
             except DeliveryLater as error:
@@ -177,27 +193,12 @@ class Runner:
             except DeliveryRefused as error:
                 log.error("reply %s is a dead letter: %s", reply.id, error)
                 return str(error)
-            except (DeliveryError, OSError) as error:
+            except (DeliveryError, StoreUnavailable, OSError) as error:
                 log.warning("reply %s failed, again in 1 s: %s", reply.id, error)
                 await asyncio.sleep(1)
             except Exception as error:  # a defect of the adapter must not stop the others or loop for ever
                 log.exception("reply %s is a dead letter", reply.id)
                 return f"{type(error).__name__}: {error}"
-
-    async def _pass_drafts(self) -> None:
-        """Hand partial text to the adapter; a draft that comes after its reply is dropped."""
-        loop = asyncio.get_running_loop()
-        while not self._closing.is_set():
-            try:
-                with self._outbox.drafts() as feed:
-                    while not self._closing.is_set():
-                        draft = await loop.run_in_executor(self._threads, feed.next, BLOCK_MS / 1000)
-                        if draft and draft.reply_id not in self._sent:
-                            await self._adapter.draft(draft)
-            except StoreUnavailable:
-                await self._pause()
-            except Exception:
-                log.exception("a draft could not be shown")
 
     async def _patiently(self, call: Callable[[], T]) -> T | None:
         """Run a blocking store call in a thread; None (after a pause) if Redis is away."""
@@ -214,9 +215,9 @@ class Runner:
 
     async def _leave(self) -> None:
         try:
-            await asyncio.to_thread(self._outbox.leave, self._consumer)
+            await asyncio.to_thread(self._outbox.resign, self._consumer)
         except StoreUnavailable:
-            log.info("Redis is away; this process's sign of life runs out by itself")
+            log.info("Redis is away; that this process sends runs out by itself")
 
 
 def _remember(known: OrderedDict[str, None], name: str) -> None:

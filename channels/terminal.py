@@ -24,7 +24,7 @@ from rich.markdown import Markdown
 from channels.base import Accept, Adapter
 from core import commands, settings
 from core.errors import InputError, StoreUnavailable
-from core.events import Address, Draft, MessageEvent, Reply
+from core.events import Address, Draft, Heard, MessageEvent, Reply
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -38,6 +38,7 @@ class TerminalAdapter:
 
     name = "terminal"
     text_limit = 100_000
+    sign_s = 0.0  # the cursor waits where the answer will be
 
     def __init__(self) -> None:
         self._user = getpass.getuser()
@@ -89,6 +90,9 @@ class TerminalAdapter:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if self._conversation:
                 self._conversation.cancel()
+
+    async def working(self, heard: Heard) -> None:
+        """Never called."""
 
     async def draft(self, draft: Draft) -> None:
         """Print what is new of a text that is being written."""

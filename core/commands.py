@@ -27,38 +27,54 @@ class Situation:
 
     bot_name: str
     event: MessageEvent
+    argument: str
     history: Sequence[Turn]
     mood: MoodSettings
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command; ``private`` ones answer in direct conversations only, as they show what was said there."""
+    """One command; ``private`` ones answer only where nobody else reads, as they show what was said in private.
+
+    ``details`` is what /help says of it alone. ``argument`` is the name of what may follow it, with ``choices``.
+    """
 
     name: str
     summary: str
+    details: str
     run: Callable[[Situation], Effect]
     private: bool = False
+    argument: str | None = None
+    choices: tuple[str, ...] = ()
 
 
 def parse(text: str) -> Command | None:
-    """Return the command that this text calls, or None. Further words after the command are ignored."""
+    """Return the command that this text calls, or None. ``argument`` has the words after it."""
     words = text.split(maxsplit=1)
     if not words or not words[0].startswith("/"):
         return None
     return TABLE.get(words[0][1:].lower())
 
 
+def argument(text: str) -> str:
+    """Return what follows the command in this text, or nothing."""
+    return "".join(text.split(maxsplit=1)[1:]).strip()
+
+
 def run(command: Command, situation: Situation) -> Effect:
     """Run a command, unless the place is too public for it."""
-    if command.private and not situation.event.address.direct:
+    if command.private and not (situation.event.address.direct or situation.event.discreet):
         return Effect(f"/{command.name} shows what you told me, so I only answer it in a direct message.")
     return command.run(situation)
 
 
 def _help(situation: Situation) -> Effect:
+    prefix = situation.event.prefix
+    asked = TABLE.get(situation.argument.lower().removeprefix("/"))
+    if asked:
+        return Effect(f"`{prefix}{asked.name}` {asked.summary}. {asked.details}")
     lines = [f"I'm {situation.bot_name}. Just write to me as you would to a person. I also know these commands:"]
-    lines += [f"- `/{command.name}` {command.summary}" for command in TABLE.values()]
+    lines += [f"- `{prefix}{command.name}` {command.summary}" for command in TABLE.values()]
     return Effect("\n".join(lines))
 
 
@@ -86,6 +102,7 @@ def _export(situation: Situation) -> Effect:
     lines = [f"Everything I keep about you ({len(said)} messages):"]
     for turn in said:
         felt = f" ({turn.sentiment.label})" if turn.sentiment else ""
+        felt += {"up": " (you liked it)", "down": " (you did not like it)"}.get(turn.rated or "", "")
         lines.append(f"- {turn.at:%Y-%m-%d %H:%M} **{who[turn.role]}**{felt}: {turn.text}")
     return Effect("\n".join(lines))
 
@@ -108,11 +125,45 @@ def _stop(_: Situation) -> Effect:
 TABLE = {
     command.name: command
     for command in (
-        Command("help", "shows this list", _help),
-        Command("new", "starts afresh; nothing is erased", _new),
-        Command("mood", "says how I think you feel", _mood, private=True),
-        Command("export", "hands over everything I keep about you", _export, private=True),
-        Command("forget", "erases everything I keep about you", _forget),
-        Command("stop", "ends a reply that I am writing", _stop),
+        Command(
+            "help",
+            "shows this list",
+            "Name a command after it to read more about that one.",
+            _help,
+            argument="command",
+            choices=("help", "new", "mood", "export", "forget", "stop"),
+        ),
+        Command(
+            "new",
+            "starts afresh; nothing is erased",
+            "What was said before stays in your history, but I do not look at it any more.",
+            _new,
+        ),
+        Command(
+            "mood",
+            "says how I think you feel",
+            "I read it from your last messages. Only you see the answer.",
+            _mood,
+            private=True,
+        ),
+        Command(
+            "export",
+            "hands over everything I keep about you",
+            "Every message with its date and the mood that I read from it. Only you see the answer.",
+            _export,
+            private=True,
+        ),
+        Command(
+            "forget",
+            "erases everything I keep about you",
+            "At once and for good: messages, moods and ratings. There is no way back.",
+            _forget,
+        ),
+        Command(
+            "stop",
+            "ends a reply that I am writing",
+            "What I have written by then stays.",
+            _stop,
+        ),
     )
 }

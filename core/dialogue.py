@@ -76,7 +76,8 @@ class Tone(Record):
 class Turn(Record):
     """One entry of a person's history. ``role`` "break" marks where /new began afresh.
 
-    ``failed`` marks what no reply could be made to: it stays out of prompts, where it would fail again.
+    ``failed`` marks what no reply could be made to: it stays out of prompts, where it would fail again. What the bot
+    said has the id of its reply; ``rated`` ("up", "down") is filled in when the history is read, not stored with it.
     """
 
     role: Literal["user", "assistant", "break"]
@@ -86,6 +87,8 @@ class Turn(Record):
     tone: str | None = None
     address: Address
     failed: bool = False
+    reply_id: str | None = None
+    rated: str | None = None
 
 
 class PromptMessage(Record):

@@ -12,7 +12,8 @@ RapportError
 │   ├── GenerationFailed this request failed; others go on
 │   └── EngineBroken     the engine is unusable; the worker must end and be replaced
 └── DeliveryError        a reply could not be sent
-    ├── DeliveryLater    a temporary failure; ``retry_after_s`` says when to try again
+    ├── DeliveryLater    a temporary failure, nothing was sent; ``retry_after_s`` says when to try again
+    ├── DeliveryUnsure   it may have been sent or not: the answer of the network is missing
     └── DeliveryRefused  it will never work (kicked, blocked, deleted): a dead letter
 """
 
@@ -70,11 +71,16 @@ class DeliveryError(RapportError):
 
 
 class DeliveryLater(DeliveryError):
-    """A temporary failure."""
+    """A temporary failure; nothing was sent. ``flood``: we were told to send less."""
 
-    def __init__(self, text: str, retry_after_s: float = 1.0) -> None:
+    def __init__(self, text: str, retry_after_s: float = 1.0, *, flood: bool = False) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
+        self.flood = flood
+
+
+class DeliveryUnsure(DeliveryError):
+    """The network's answer is missing (time-out, connection lost, 5xx): it may have been sent."""
 
 
 class DeliveryRefused(DeliveryError):

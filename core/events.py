@@ -12,11 +12,11 @@ from pydantic import Field
 
 from core.dialogue import Address, FinishReason, Record, Sentiment
 
-__all__ = ["Address", "Attachment", "Draft", "MessageEvent", "Reply", "reply_id"]
+__all__ = ["Address", "Attachment", "Draft", "Heard", "MessageEvent", "Reply", "reply_id"]
 
 
 class Attachment(Record):
-    """Something sent beside the text; ``kind`` is image, audio, video or file."""
+    """Something sent beside the text; ``kind`` is a plain word: image, voice note, audio, video, file, sticker, ..."""
 
     kind: str
     name: str | None = None
@@ -24,7 +24,12 @@ class Attachment(Record):
 
 
 class MessageEvent(Record):
-    """A message to the bot. ``id`` is built from the platform's own identity, so a redelivery has the same id."""
+    """A message to the bot. ``id`` is built from the platform's own identity, so a redelivery has the same id.
+
+    ``discreet``: its sender alone sees the reply, wherever it was written. ``prefix``: what stands before a command
+    there, for texts that tell people what to type; ``text`` itself always has "/". ``quiet_s``: more belongs to it
+    (an album, a pasted text that the client cut up), so wait so long for the rest.
+    """
 
     id: str
     address: Address
@@ -33,6 +38,9 @@ class MessageEvent(Record):
     user_name: str | None = None
     text: str
     attachments: tuple[Attachment, ...] = ()
+    discreet: bool = False
+    prefix: str = "/"
+    quiet_s: float = 0
     sent_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -54,11 +62,20 @@ class Reply(Record):
     finish_reason: FinishReason = "stop"
 
 
+class Heard(Record):
+    """An event was stored: time for a sign of life. May be lost without harm."""
+
+    event_id: str
+    address: Address
+    person: str
+
+
 class Draft(Record):
     """Text of a reply that is still being written. ``text`` is all of it so far. May be lost without harm."""
 
     reply_id: str
     address: Address
+    person: str = ""
     in_reply_to: tuple[str, ...]
     text: str
     sentiment: Sentiment | None = None

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core import commands
+from core.attachments import as_text, confession
 from core.dialogue import Completion, FinishReason, Prompt, Reading, Sentiment, Tone, Turn
 from core.errors import GenerationFailed
-from core.events import Attachment, Draft, MessageEvent, Reply, reply_id
+from core.events import Draft, MessageEvent, Reply, reply_id
 from core.prompt import CountTokens, build_prompt, visible_turns
 from core.settings import Settings
 from core.tone import choose_tone, recent_valences
@@ -62,6 +63,8 @@ class Responder:
         command = commands.parse(burst[0].text)
         if command:
             return self._obey(command, burst[0])
+        if not any(event.text for event in burst):
+            return _confess(burst)
         return self._converse(burst, history, on_draft)
 
     def apologise(self, events: Sequence[MessageEvent]) -> Answer:
@@ -74,7 +77,9 @@ class Responder:
 
     def _obey(self, command: commands.Command, event: MessageEvent) -> Answer:
         history = self._all_turns(event.person)
-        situation = commands.Situation(self._settings.bot.name, event, history, self._settings.mood)
+        situation = commands.Situation(
+            self._settings.bot.name, event, commands.argument(event.text), history, self._settings.mood
+        )
         effect = commands.run(command, situation)
         reply = _reply([event], effect.text, finish_reason="command")
         turns = (Turn(role="break", text="", at=_now(), address=event.address),) if effect.afresh else ()
@@ -104,6 +109,7 @@ class Responder:
                 Draft(
                     reply_id=reply_id(ids),
                     address=address,
+                    person=burst[0].person,
                     in_reply_to=ids,
                     text=so_far,
                     sentiment=sentiment,
@@ -118,7 +124,9 @@ class Responder:
             if completion.finish_reason != "cancelled":
                 raise GenerationFailed(f"the model said nothing ({completion.finish_reason})")
             return Answer(len(burst), _reply(burst, "(stopped)", sentiment, tone, "cancelled"), (user_turn,))
-        reply = _reply(burst, completion.text, sentiment, tone, completion.finish_reason)
+        unread = [attachment for event in burst for attachment in event.attachments]
+        said = f"{completion.text}\n\n{confession(unread, alone=False)}" if unread else completion.text
+        reply = _reply(burst, said, sentiment, tone, completion.finish_reason)
         return Answer(len(burst), reply, (user_turn, _bot_turn(reply)))
 
 
@@ -132,19 +140,21 @@ def next_turn(events: Sequence[MessageEvent]) -> list[MessageEvent]:
     if commands.parse(first.text):
         return burst
     for event in events[1:]:
-        if event.address != first.address or commands.parse(event.text):
+        if (event.address, event.discreet) != (first.address, first.discreet) or commands.parse(event.text):
             break
         burst.append(event)
     return burst
 
 
 def _as_text(event: MessageEvent) -> str:
-    return "\n".join(part for part in (event.text, *map(_attachment_as_text, event.attachments)) if part)
+    return "\n".join(part for part in (event.text, *map(as_text, event.attachments)) if part)
 
 
-def _attachment_as_text(attachment: Attachment) -> str:
-    details = [attachment.name, f"{attachment.seconds:.0f} s" if attachment.seconds else None]
-    return f"[{', '.join([attachment.kind, *filter(None, details)])}]"
+def _confess(burst: Sequence[MessageEvent]) -> Answer:
+    """Answer what has no text: a model that cannot see or hear would only invent what it saw or heard."""
+    unread = [attachment for event in burst for attachment in event.attachments]
+    reply = _reply(burst, confession(unread, alone=True), finish_reason="command")
+    return Answer(len(burst), reply, (*(_user_turn(event, None) for event in burst), _bot_turn(reply)))
 
 
 def _reply(
@@ -172,7 +182,7 @@ def _user_turn(event: MessageEvent, sentiment: Sentiment | None, text: str | Non
 
 
 def _bot_turn(reply: Reply) -> Turn:
-    return Turn(role="assistant", text=reply.text, at=_now(), tone=reply.tone, address=reply.address)
+    return Turn(role="assistant", text=reply.text, at=_now(), tone=reply.tone, address=reply.address, reply_id=reply.id)
 
 
 def _now() -> datetime:

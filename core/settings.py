@@ -20,7 +20,7 @@ from core.errors import SettingsError
 ROOT = Path(__file__).resolve().parent.parent
 CHANNELS = ("terminal", "web", "slack", "telegram", "discord")
 # The channels whose room reads a section of its own; any other section would be read by nobody.
-CHANNEL_SECTIONS = ("web",)
+CHANNEL_SECTIONS = ("web", "slack", "telegram", "discord")
 # The tones that core/tone.py chooses from, and their guidance where settings.toml has no table of tones at all.
 TONES = {
     "plain": "Be plain, friendly and brief.",
@@ -108,6 +108,7 @@ class Inbox(Section):
     max_chars: int = Field(4000, ge=1, le=100_000)
     max_waiting: int = Field(50, ge=1)
     seen_days: float = Field(3, gt=0)
+    stale_hours: float = Field(12, gt=0)
     lease_s: float = Field(5, ge=0.5)
     sweep_s: float = Field(0.5, gt=0)
     max_attempts: int = Field(4, ge=1)

@@ -154,7 +154,8 @@ def _networks(conf: Settings) -> Iterator[Finding]:
     for channel, needed in procfile.SECRETS.items():
         missing = procfile.missing_secrets(channel)
         if not missing:
-            yield Finding(f"channel {channel}", "fine", f"set: {', '.join(needed)}")
+            there = [name for one in needed for name in one.split("|") if settings.variables().get(name, "").strip()]
+            yield Finding(f"channel {channel}", "fine", f"set: {', '.join(there)}")
         else:
             state: State = "off" if len(missing) == len(needed) else "broken"
             yield Finding(f"channel {channel}", state, f"to use it, set {' and '.join(missing)} in .env")

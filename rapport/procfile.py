@@ -13,9 +13,9 @@ from core.settings import ROOT
 from core.store import Store
 from rapport.supervisor import Child, Launch
 
-# Without these a network does not let the bot in.
+# Without these a network does not let the bot in; of those behind a bar one is enough.
 SECRETS: Mapping[str, tuple[str, ...]] = {
-    "slack": ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"),
+    "slack": ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN|SLACK_SIGNING_SECRET"),
     "telegram": ("TELEGRAM_BOT_TOKEN",),
     "discord": ("DISCORD_BOT_TOKEN",),
 }
@@ -38,7 +38,11 @@ def command(name: str) -> tuple[str, ...]:
 def missing_secrets(channel: str) -> list[str]:
     """Return the secrets that this channel needs and that stand neither in the environment nor in .env."""
     known = settings.variables()
-    return [name for name in SECRETS[channel] if not known.get(name, "").strip()]
+    return [
+        " or ".join(names)
+        for names in (needed.split("|") for needed in SECRETS[channel])
+        if not any(known.get(name, "").strip() for name in names)
+    ]
 
 
 def configured_channels() -> list[str]:
@@ -91,10 +95,10 @@ class ChannelProcess:
         return Launch(command(self._name))
 
     def clean_up(self, child: Child) -> None:
-        """Take the dead one's sign of life away, without waiting until it runs out; raises StoreUnavailable."""
+        """Let another process send its replies, without waiting until its right runs out; raises StoreUnavailable."""
         if child.last_pid:
             with closing(Store(self._redis_url, settings.load(), _never_woken)) as store:
-                store.outbox(self._name).leave(consumer(child.last_pid))
+                store.outbox(self._name).resign(consumer(child.last_pid))
 
 
 def consumer(pid: int) -> str:
@@ -103,4 +107,4 @@ def consumer(pid: int) -> str:
 
 
 def _never_woken(person: str) -> str:
-    raise RuntimeError(f"only a sign of life is taken away here (asked to wake {person})")
+    raise RuntimeError(f"nobody is woken here (asked to wake {person})")

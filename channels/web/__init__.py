@@ -11,7 +11,9 @@ adapter.py    the server within the event loop, and the contract of channels.bas
 static/       the chat page and the page of the API, without build step or foreign resources
 """
 
-from channels.base import Adapter
+from collections.abc import Sequence
+
+from channels.base import Adapter, Hook
 from channels.web.adapter import WebAdapter
 from channels.web.settings import Web, api_key
 from core import settings
@@ -19,6 +21,6 @@ from core import settings
 __all__ = ["make_adapter"]
 
 
-def make_adapter() -> Adapter:
+def make_adapter(hooks: Sequence[Hook] = ()) -> Adapter:
     """Return the adapter; raises SettingsError if it may not listen where it is told to."""
-    return WebAdapter(settings.load_section("web", Web), api_key(), settings.load(), settings.redis_url())
+    return WebAdapter(settings.load_section("web", Web), api_key(), settings.load(), settings.redis_url(), hooks)

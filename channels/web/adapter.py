@@ -4,17 +4,17 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 
-from channels.base import Accept
+from channels.base import Accept, Hook
 from channels.web.api import Routes, max_body
-from channels.web.guard import Guard
+from channels.web.guard import HOOKS, Guard
 from channels.web.settings import Web, refuse_open_door
 from channels.web.waiting import WaitingRoom
 from core.errors import SettingsError
-from core.events import Draft, Reply
+from core.events import Draft, Heard, Reply
 from core.settings import Settings
 from core.store import Store
 
@@ -28,21 +28,29 @@ class WebAdapter:
 
     name = "web"
     via: str | None = None
+    sign_s = 0.0  # an open request is a sign by itself
     text_limit = 100_000  # HTTP has none; far above what a model writes
 
-    def __init__(self, web: Web, key: str | None, settings: Settings, redis_url: str) -> None:
+    def __init__(
+        self, web: Web, key: str | None, settings: Settings, redis_url: str, hooks: Sequence[Hook] = ()
+    ) -> None:
         refuse_open_door(web, key)
         self._web = web
         self._key = key
         self._settings = settings
         self._store = Store(redis_url, settings, _never_woken)
         self._room = WaitingRoom()
+        self._hooks = hooks
 
     async def run(self, accept: Accept) -> None:
         """Serve until cancelled; raises SettingsError if the address cannot be listened on."""
         listener = _listen(self._web)
         routes = Routes(accept, self._room, self._store, self._settings, self._web.reply_timeout_s)
-        app = Guard(routes.app(with_key=self._key is not None), self._key, self._web.host, max_body(self._settings))
+        served = routes.app(with_key=self._key is not None)
+        for hook in self._hooks:
+            served.mount(f"{HOOKS}{hook.name}", hook.app(accept))
+            log.info("%s can call at %s%s", hook.name, HOOKS, hook.name)
+        app = Guard(served, self._key, self._web.host, max_body(self._settings))
         server = _Server(
             uvicorn.Config(
                 app,
@@ -69,12 +77,17 @@ class WebAdapter:
         """Give the reply to who waits for it. If nobody does, it is delivered by standing in the history."""
         self._room.deliver(reply)
 
+    async def working(self, heard: Heard) -> None:
+        """Never called."""
+
     async def draft(self, draft: Draft) -> None:
         """Give partial text to who waits for the reply."""
         self._room.show(draft)
 
     async def close(self) -> None:
-        """Close the connections to the store."""
+        """Close the hooks and the connections to the store."""
+        for hook in self._hooks:
+            await hook.close()
         self._store.close()
 
     def _announce(self) -> None:

@@ -5,11 +5,31 @@ import redis
 from core.settings import Settings
 from core.store.connection import connect, translated
 from core.store.inbox import Claim, Inbox, WakeUp
-from core.store.outbox import Delivery, DraftFeed, Outbox
-from core.store.people import People
+from core.store.notes import Notes
+from core.store.outbox import Delivery, NewsFeed, Outbox
+from core.store.pace import Bucket, Pace
+from core.store.parts import Parts, Sent
+from core.store.people import People, Verdict
 from core.store.workers import Workers, WorkerSign
 
-__all__ = ["Claim", "Delivery", "DraftFeed", "Inbox", "Outbox", "People", "Store", "WakeUp", "WorkerSign", "Workers"]
+__all__ = [
+    "Bucket",
+    "Claim",
+    "Delivery",
+    "Inbox",
+    "NewsFeed",
+    "Notes",
+    "Outbox",
+    "Pace",
+    "Parts",
+    "People",
+    "Sent",
+    "Store",
+    "Verdict",
+    "WakeUp",
+    "WorkerSign",
+    "Workers",
+]
 
 
 class Store:
@@ -18,12 +38,24 @@ class Store:
     def __init__(self, url: str, settings: Settings, wake_up: WakeUp) -> None:
         self.redis: redis.Redis = connect(url)
         self.inbox = Inbox(self.redis, settings.inbox, settings.history, wake_up)
-        self.people = People(self.redis)
+        self.people = People(self.redis, settings.history)
         self.workers = Workers(self.redis, settings.inbox.lease_s)
 
     def outbox(self, channel: str) -> Outbox:
         """Return the outbox of a channel."""
         return Outbox(self.redis, channel)
+
+    def parts(self, channel: str) -> Parts:
+        """Return what is known of a channel's replies at its network."""
+        return Parts(self.redis, channel)
+
+    def pace(self, channel: str) -> Pace:
+        """Return the budget of a channel's sends."""
+        return Pace(self.redis, channel)
+
+    def notes(self, channel: str) -> Notes:
+        """Return the notes of a channel's adapter."""
+        return Notes(self.redis, channel)
 
     def ping(self) -> None:
         """Raise StoreUnavailable if Redis does not answer."""

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from core.dialogue import Turn
 from core.errors import LeaseLost
-from core.events import MessageEvent, Reply
+from core.events import Heard, MessageEvent, Reply
 from core.settings import History as HistorySettings
 from core.settings import Inbox as InboxSettings
 from core.store import keys
@@ -79,7 +79,14 @@ class Inbox:
         return cast(
             Accepted,
             self._accept(
-                [keys.seen(event.id), keys.inbox(person), keys.lease(person), keys.WAITING, keys.QUEUE],
+                [
+                    keys.seen(event.id),
+                    keys.inbox(person),
+                    keys.lease(person),
+                    keys.WAITING,
+                    keys.QUEUE,
+                    keys.later(person),
+                ],
                 [
                     event.model_dump_json(exclude_defaults=True),
                     int(self._settings.seen_days * 86400),
@@ -87,9 +94,17 @@ class Inbox:
                     person,
                     max(self._lease_ms, 2000),  # a wake-up that is not taken by then was lost
                     self._wake_up(person),
+                    int(event.quiet_s * 1000),
+                    keys.heard(event.address.outbox),
+                    Heard(event_id=event.id, address=event.address, person=person).model_dump_json(),
                 ],
             ),
         )
+
+    def waits(self, person: str) -> bool:
+        """Tell whether anything of this person is not answered yet."""
+        with translated():
+            return bool(self._redis.exists(keys.inbox(person)))
 
     def claim(self, person: str, worker: str) -> Claim | None:
         """Return a claim, or None if nothing waits, another has the lease, or it is too early to try again."""
@@ -134,6 +149,7 @@ class Inbox:
                 keys.outbox(reply.address.outbox),
                 keys.leases(_worker_of(claim.token)),
                 keys.stop(person),
+                keys.feedback(person),
             ],
             [
                 person,

@@ -14,8 +14,14 @@
 | rapport:leases:WORKER | set | persons a worker has leases on |
 | rapport:worker:WORKER | string, expires | a worker's sign of life |
 | rapport:outbox:CHANNEL[.PROCESS] | stream | replies to be sent; consumer group ``channel`` |
-| rapport:peer:CHANNEL:CONSUMER | string, expires | a channel process's sign of life |
+| rapport:courier:CHANNEL[.PROCESS] | string, expires | the one process that sends what is in the outbox |
 | rapport:drafts:CHANNEL | pub/sub | partial text |
+| rapport:heard:CHANNEL | pub/sub | events that were just stored |
+| rapport:parts:CHANNEL:REPLY | hash, expires | what of a reply is at the network: number of the part -> message |
+| rapport:pace:CHANNEL:BUCKET | string, expires | the budget of sends: when the bucket is full again, in ms |
+| rapport:note:CHANNEL:NAME | string, expires | what an adapter must remember beyond its process |
+| rapport:marks:CHANNEL | hash | the last message seen, by place |
+| rapport:feedback:PERSON | hash, expires | how a person rated replies: reply -> up, down |
 | rapport:dead:CHANNEL | list | replies that could not be delivered, with the reason; ``inbox``: unreadable events |
 | celery | list | Celery's queue: wake-ups |
 """
@@ -81,14 +87,44 @@ def outbox(channel: str) -> str:
     return f"{PREFIX}outbox:{channel}"
 
 
-def peer(channel: str, consumer: str) -> str:
-    """A channel process's sign of life."""
-    return f"{PREFIX}peer:{channel}:{consumer}"
+def courier(channel: str) -> str:
+    """The process that sends."""
+    return f"{PREFIX}courier:{channel}"
 
 
 def drafts(channel: str) -> str:
     """Pub/sub channel of partial text."""
     return f"{PREFIX}drafts:{channel}"
+
+
+def heard(channel: str) -> str:
+    """Pub/sub channel of events that were just stored."""
+    return f"{PREFIX}heard:{channel}"
+
+
+def parts(channel: str, reply: str) -> str:
+    """What of a reply is at the network."""
+    return f"{PREFIX}parts:{channel}:{reply}"
+
+
+def pace(channel: str, bucket: str) -> str:
+    """The budget of sends."""
+    return f"{PREFIX}pace:{channel}:{bucket}"
+
+
+def note(channel: str, name: str) -> str:
+    """What an adapter must remember."""
+    return f"{PREFIX}note:{channel}:{name}"
+
+
+def marks(channel: str) -> str:
+    """The last message seen, by place."""
+    return f"{PREFIX}marks:{channel}"
+
+
+def feedback(person: str) -> str:
+    """How a person rated replies."""
+    return f"{PREFIX}feedback:{person}"
 
 
 def dead(channel: str) -> str:

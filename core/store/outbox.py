@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,14 +11,13 @@ from typing import Any, cast
 import redis
 from pydantic import ValidationError
 
-from core.events import Draft, Reply
+from core.events import Draft, Heard, Reply
 from core.store import keys
 from core.store.connection import script, translated
 
 log = logging.getLogger(__name__)
 
-PEER_TTL_S = 5
-IDLE_MS = 500
+COURIER_TTL_S = 5.0
 Entry = tuple[str, dict[str, str]]
 
 
@@ -38,8 +36,8 @@ class Outbox:
         self._redis = client
         self._name = name
         self._stream = keys.outbox(name)
-        self._next_sign = 0.0
         self._settled = script(client, "settle")
+        self._lead = script(client, "lead")
 
     def open(self) -> None:
         """Make the stream and its consumer group if they are not there."""
@@ -60,14 +58,10 @@ class Outbox:
         return found
 
     def read(self, consumer: str, block_ms: int) -> list[Delivery]:
-        """Wait for new replies, at most ``block_ms``; also says that this consumer lives, once a second or so.
+        """Wait for new replies, at most ``block_ms``.
 
         What was read here but got lost on its way (redis-py repeats a command silently) is in ``unacknowledged``.
         """
-        if time.monotonic() >= self._next_sign:
-            with translated():
-                self._redis.set(keys.peer(self._name, consumer), 1, ex=PEER_TTL_S)
-            self._next_sign = time.monotonic() + PEER_TTL_S / 4
         return self._decode(self._read(consumer, ">", block_ms))
 
     def _read(self, consumer: str, start: str, block_ms: int | None) -> list[Entry]:
@@ -92,32 +86,30 @@ class Outbox:
                 self._settle(entry, {"reason": "the reply cannot be read", "reply": fields} if fields else None)
         return deliveries
 
-    def peers_pending(self, consumer: str) -> bool:
-        """Tell whether other consumers have read replies that they have not acknowledged."""
+    def lead(self, process: str) -> bool:
+        """Become, or stay, the one process that sends what is here; call it more often than ``COURIER_TTL_S``."""
+        return bool(self._lead([keys.courier(self._name)], [process, int(COURIER_TTL_S * 1000)]))
+
+    def resign(self, process: str) -> None:
+        """This process sends no more: another may begin at once."""
+        self._lead([keys.courier(self._name)], [process, 0])
+
+    def inherit(self, consumer: str) -> None:
+        """Make what any process has read and not acknowledged our own (``unacknowledged``); for who leads."""
         with translated():
             try:
-                peers = self._redis.xinfo_consumers(self._stream, keys.GROUP)
-            except redis.ResponseError:  # no such stream or group yet
-                return False
-        return any(peer["pending"] and peer["name"] != consumer for peer in peers)
-
-    def take_over(self, consumer: str) -> list[Delivery]:
-        """Claim what consumers that no longer live have left unacknowledged; forget those consumers."""
-        taken: list[Delivery] = []
-        with translated():
-            for peer in self._redis.xinfo_consumers(self._stream, keys.GROUP):
-                name = peer["name"]
-                if name == consumer or self._redis.exists(keys.peer(self._name, name)):
-                    continue
-                left = self._redis.xpending_range(self._stream, keys.GROUP, "-", "+", 1000, consumername=name)
-                ids: list[Any] = [item["message_id"] for item in left]
-                claimed: Any = []
-                if ids:  # only what has lain idle: of two processes that look at once, one gets it
-                    claimed = self._redis.xclaim(self._stream, keys.GROUP, consumer, IDLE_MS, message_ids=ids)
-                    taken += self._decode(cast(list[Entry], claimed))
-                if len(claimed) == len(ids) < 1000:
-                    self._redis.xgroup_delconsumer(self._stream, keys.GROUP, name)
-        return taken
+                start = "0-0"
+                while start:
+                    start, *_ = cast(
+                        Any, self._redis.xautoclaim(self._stream, keys.GROUP, consumer, 0, start, count=1000)
+                    )
+                    start = "" if start == "0-0" else start
+                for peer in cast(Any, self._redis.xinfo_consumers(self._stream, keys.GROUP)):
+                    if peer["name"] != consumer and not peer["pending"]:
+                        self._redis.xgroup_delconsumer(self._stream, keys.GROUP, peer["name"])
+            except redis.ResponseError as error:
+                if "NOGROUP" not in str(error) and "no such key" not in str(error):
+                    raise
 
     def acknowledge(self, delivery: Delivery) -> None:
         """The reply was sent: take it out of the stream."""
@@ -133,36 +125,37 @@ class Outbox:
         written = json.dumps({"at": datetime.now(UTC).isoformat(), **letter}) if letter else ""
         self._settled([self._stream, keys.dead(self._name)], [keys.GROUP, entry, written])
 
-    def leave(self, consumer: str) -> None:
-        """This consumer ends: what it has not acknowledged may be taken over at once."""
-        with translated():
-            self._redis.delete(keys.peer(self._name, consumer))
-
     def publish(self, draft: Draft) -> None:
         """Send partial text to whoever listens now."""
         with translated():
             self._redis.publish(keys.drafts(self._name), draft.model_dump_json())
 
     @contextmanager
-    def drafts(self) -> "Iterator[DraftFeed]":
-        """Listen for partial text."""
+    def news(self) -> "Iterator[NewsFeed]":
+        """Listen for partial text and for events that were stored."""
         pubsub = cast(Any, self._redis).pubsub(ignore_subscribe_messages=True)
         try:
             with translated():
-                pubsub.subscribe(keys.drafts(self._name))
-            yield DraftFeed(pubsub)
+                pubsub.subscribe(keys.drafts(self._name), keys.heard(self._name))
+                for _ in range(2):  # each subscription is confirmed, which is no news
+                    pubsub.get_message(timeout=1)
+            yield NewsFeed(pubsub, keys.heard(self._name))
         finally:
             pubsub.close()
 
 
-class DraftFeed:
-    """An open subscription to a channel's drafts; for one thread."""
+class NewsFeed:
+    """An open subscription to what happens on a channel and may be missed; for one thread."""
 
-    def __init__(self, pubsub: Any) -> None:
+    def __init__(self, pubsub: Any, heard: str) -> None:
         self._pubsub = pubsub
+        self._heard = heard
 
-    def next(self, timeout_s: float) -> Draft | None:
-        """Return the next draft, or None if none came in time."""
+    def next(self, timeout_s: float) -> Draft | Heard | None:
+        """Return what happened next, or None if nothing did in time."""
         with translated():
             message = self._pubsub.get_message(timeout=timeout_s)
-        return Draft.model_validate_json(message["data"]) if message else None
+        if not message:
+            return None
+        kind = Heard if message["channel"] == self._heard else Draft
+        return kind.model_validate_json(message["data"])

@@ -12,7 +12,7 @@ from channels.runner import Runner, clean
 from core import settings
 from core.dialogue import Address
 from core.errors import DeliveryLater, DeliveryRefused, InputError
-from core.events import Draft, MessageEvent, Reply
+from core.events import Draft, Heard, MessageEvent, Reply
 from core.store import Store, keys
 from tests.waiting import until
 
@@ -26,6 +26,7 @@ class ListAdapter:
     name = "list"
     via = None
     text_limit = 1000
+    sign_s = 0.0
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -46,6 +47,9 @@ class ListAdapter:
             self.trouble[reply.id].remove(error)
             raise error
         self.sent.append(reply.id)
+
+    async def working(self, heard: Heard) -> None:
+        pass
 
     async def draft(self, draft: Draft) -> None:
         self.drafted.append(draft.text)
@@ -71,6 +75,7 @@ async def running(adapter: ListAdapter, store: Store) -> AsyncIterator[None]:
     runner = Runner(adapter, store, settings.load().inbox)
     task = asyncio.create_task(runner.run())
     await adapter.accept
+    await until(lambda: store.redis.exists(keys.outbox("list")))  # it sends, and so it reads
     yield
     runner.stop()
     await task

@@ -17,16 +17,37 @@ def turn(role: str, text: str, valence: float = 0.0) -> Turn:
     return Turn(role=role, text=text, at=at, sentiment=feeling if role == "user" else None, address=DIRECT)
 
 
-def run(text: str, *history: Turn, address: Address = DIRECT) -> commands.Effect:
+def run(
+    text: str, *history: Turn, address: Address = DIRECT, discreet: bool = False, prefix: str = "/"
+) -> commands.Effect:
     command = commands.parse(text)
     assert command is not None
-    event = MessageEvent(id="1", address=address, user="ada", text=text)
-    return commands.run(command, commands.Situation("Rapport", event, history, Mood()))
+    event = MessageEvent(id="1", address=address, user="ada", text=text, discreet=discreet, prefix=prefix)
+    return commands.run(command, commands.Situation("Rapport", event, commands.argument(text), history, Mood()))
 
 
 def test_help_lists_every_command() -> None:
     text = run("/help").text
     assert all(f"/{name}" in text for name in ("help", "new", "forget", "export", "mood", "stop"))
+
+
+def test_help_says_what_one_types_there() -> None:
+    text = run("/help", prefix="/rapport ").text
+    assert "`/rapport mood`" in text
+    assert "`/mood`" not in text
+
+
+@pytest.mark.parametrize("name", commands.TABLE)
+def test_help_tells_more_about_one_command(name: str) -> None:
+    for asked in (name, f"/{name}", name.upper()):
+        text = run(f"/help {asked}").text
+        assert commands.TABLE[name].details in text
+    assert "\n" not in text, "about that one alone"
+    assert run(f"/help\n{name}").text == text
+
+
+def test_help_offers_all_commands_as_choices() -> None:
+    assert commands.TABLE["help"].choices == tuple(commands.TABLE)
 
 
 @pytest.mark.parametrize("text", ["/hlep", "help", "what does /help do?", "/", "", "//help"])
@@ -57,6 +78,16 @@ def test_export_hands_over_everything() -> None:
 def test_private_commands_show_nothing_in_a_shared_place() -> None:
     for name in ("/export", "/mood"):
         assert "my secret" not in run(name, turn("user", "my secret", -0.9), address=SHARED).text
+
+
+def test_private_commands_answer_anywhere_when_their_sender_alone_reads_it() -> None:
+    secret = turn("user", "my secret", -0.9)
+    assert "my secret" in run("/export", secret, address=SHARED, discreet=True).text
+
+
+def test_export_tells_what_was_rated() -> None:
+    said = turn("assistant", "there").model_copy(update={"rated": "down"})
+    assert "you did not like it" in run("/export", turn("user", "hi"), said).text
 
 
 def test_mood_in_words() -> None:

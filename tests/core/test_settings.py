@@ -81,7 +81,7 @@ def test_a_missing_redis_url_says_what_to_do(written) -> None:
         ("[tone.plain]\nguidence = 'x'", ["[tone]", "plain.guid"]),
         ("[tone.plain]\nguidance = 'x'", ["[tone.empathetic]", "settings.toml is missing", "Add it"]),
         ("[terminal]", ["[terminal]", "unknown", "web"]),
-        ("[slack]\nany = 1", ["[slack]", "unknown", "web"]),
+        ("[smoke]\nany = 1", ["[smoke]", "unknown", "web"]),
         ("[generation\nmodel = 'x'", ["not valid TOML", "line 1"]),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_channel_that_is_half_configured_is_not_left_out_in_silence(
     monkeypatch.setenv("RAPPORT_GENERATION__MODEL", str(tmp_path))
     monkeypatch.setenv("RAPPORT_SENTIMENT__MODEL", str(tmp_path))
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
-    assert "slack is half configured: SLACK_APP_TOKEN is not set." in the_error("up")
+    assert "slack is half configured: SLACK_APP_TOKEN or SLACK_SIGNING_SECRET is not set." in the_error("up")
 
 
 def test_a_door_that_is_open_to_others_needs_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

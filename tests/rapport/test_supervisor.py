@@ -185,10 +185,10 @@ def test_a_dead_workers_leases_are_broken_at_once(
     store.close()
 
 
-def test_a_dead_channels_sign_of_life_is_taken_away_at_once(
+def test_a_dead_channels_right_to_send_is_free_at_once(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.store.outbox.PEER_TTL_S", 600)  # it must not be the time that frees it
+    monkeypatch.setattr("core.store.outbox.COURIER_TTL_S", 600)  # it must not be the time that frees it
     monkeypatch.setattr("rapport.procfile.command", lambda name: FOR_EVER)
     store = Store(redis_url, settings.load(), lambda person: person)
     channel = ChannelProcess(redis_url, "web")
@@ -197,11 +197,9 @@ def test_a_dead_channels_sign_of_life_is_taken_away_at_once(
     with Supervisor([thing]):
         eventually(lambda: said == ["up"])
         assert thing.pid
-        peer = keys.peer("web", consumer(thing.pid))
-        store.outbox("web").read(consumer(thing.pid), 1)
-        assert store.redis.exists(peer)
+        assert store.outbox("web").lead(consumer(thing.pid))
         os.kill(thing.pid, signal.SIGKILL)
-        eventually(lambda: not store.redis.exists(peer))
+        eventually(lambda: store.outbox("web").lead("another"))
     store.close()
 
 

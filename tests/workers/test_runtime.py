@@ -9,7 +9,7 @@ import pytest
 from core import settings
 from core.dialogue import Address, Completion, Prompt
 from core.errors import EngineBroken, EngineFull, GenerationFailed
-from core.events import MessageEvent, Reply
+from core.events import Draft, MessageEvent, Reply
 from core.responder import Responder
 from core.store import Store, keys
 from tests.waiting import eventually
@@ -315,12 +315,12 @@ def test_partial_text_goes_out_as_drafts(start: Start, store: Store) -> None:
         assert go_on.wait(20)
         return "Once upon a time"
 
-    with store.outbox("test").drafts() as feed:
+    with store.outbox("test").news() as feed:
         say(store, "a story please")
         runtime = start(script)
         thread = threading.Thread(target=runtime.drain, args=(PERSON,))
         thread.start()
-        draft = eventually(lambda: (found := feed.next(0.1)) and found.text and found)
+        draft = eventually(lambda: isinstance(found := feed.next(0.1), Draft) and found.text and found)
         heard.set()
         go_on.set()
         thread.join()

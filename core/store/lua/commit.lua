@@ -1,5 +1,5 @@
 -- Everything that an answer changes, at once or not at all: answered events go, history grows, the reply goes out.
--- KEYS inbox, lease, waiting, attempts, history, outbox, leases of this worker, stop
+-- KEYS inbox, lease, waiting, attempts, history, outbox, leases of this worker, stop, feedback
 -- ARGV person, token, answered, last answered event, reply, erase?, max_turns, history_ttl_s, go on?, lease_ms,
 --      max_events, prompt_turns, outbox_ttl_s (0: for ever), turn...
 -- Returns {'lost'}, {'done'}, {'waiting'} (more is there, but the lease is given back) or
@@ -8,7 +8,7 @@ if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'lost'} end
 if redis.call('LINDEX', KEYS[1], ARGV[3] - 1) ~= ARGV[4] then return {'lost'} end
 redis.call('LTRIM', KEYS[1], ARGV[3], -1)
 redis.call('DEL', KEYS[4], KEYS[8])
-if ARGV[6] == '1' then redis.call('DEL', KEYS[5]) end
+if ARGV[6] == '1' then redis.call('DEL', KEYS[5], KEYS[9]) end
 if #ARGV > 13 then
   for i = 14, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
   redis.call('LTRIM', KEYS[5], -tonumber(ARGV[7]), -1)

@@ -287,3 +287,35 @@ def test_redis_away_is_an_error_of_ours_without_credentials() -> None:
     with pytest.raises(StoreUnavailable) as caught:
         store.inbox.accept(event(1))
     assert "hunter2" not in str(caught.value)
+
+
+def test_what_belongs_together_is_waited_for(make_store: MakeStore) -> None:
+    store = make_store(lease_s=1)
+    for number in (1, 2, 3):
+        store.inbox.accept(event(number).model_copy(update={"quiet_s": 0.5}))
+    assert wake_ups(store) == []
+    assert store.inbox.claim(PERSON, "w1") is None, "more may come"
+    assert eventually(store.inbox.sweep) == 1
+    assert [one.id for one in claim(store).events] == ["e1", "e2", "e3"]
+
+
+def test_waiting_for_more_does_not_hurry_a_message_that_must_wait(store: Store) -> None:
+    store.inbox.accept(event(1))
+    store.inbox.defer(claim(store), 5)
+    store.inbox.accept(event(2).model_copy(update={"quiet_s": 0.01}))
+    assert 4000 < store.redis.pttl(keys.later(PERSON)) <= 5000
+
+
+def test_a_message_waits_until_it_is_answered(store: Store) -> None:
+    assert not store.inbox.waits(PERSON)
+    store.inbox.accept(event(1))
+    assert store.inbox.waits(PERSON)
+    answer(store, claim(store))
+    assert not store.inbox.waits(PERSON)
+
+
+def test_ratings_are_erased_with_the_history(store: Store) -> None:
+    store.people.rate(PERSON, "r1", "up")
+    store.inbox.accept(event(1))
+    answer(store, claim(store), erase=True)
+    assert not store.redis.exists(keys.feedback(PERSON))

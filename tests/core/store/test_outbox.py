@@ -6,7 +6,7 @@ import pytest
 
 from core import settings
 from core.dialogue import Address
-from core.events import Draft, Reply
+from core.events import Draft, Heard, MessageEvent, Reply
 from core.store import Outbox, Store, WorkerSign, keys
 from tests.waiting import eventually
 
@@ -65,23 +65,38 @@ def test_a_reply_that_cannot_be_read_holds_up_nothing(store: Store, outbox: Outb
     assert store.redis.xlen(keys.outbox("test")) == 1
 
 
-def test_a_living_peer_keeps_its_replies(store: Store, outbox: Outbox) -> None:
-    put(store, 1)
-    outbox.read("one", 10)
-    assert outbox.take_over("two") == []
+def test_one_process_leads_until_it_resigns(outbox: Outbox) -> None:
+    assert outbox.lead("one")
+    assert not outbox.lead("two")
+    assert outbox.lead("one"), "it stays what it is"
+    outbox.resign("two")
+    assert not outbox.lead("two"), "another's right cannot be given up"
+    outbox.resign("one")
+    assert outbox.lead("two")
 
 
-def test_a_dead_peers_replies_are_taken_over_in_order(store: Store, outbox: Outbox) -> None:
+def test_who_gives_no_sign_of_life_leads_no_more(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.store.outbox.COURIER_TTL_S", 0.1)
+    assert outbox.lead("one")
+    eventually(lambda: outbox.lead("two"))
+    assert not outbox.lead("one")
+
+
+def test_who_leads_inherits_in_order_what_others_did_not_send(store: Store, outbox: Outbox) -> None:
     for number in range(3):
         put(store, number)
     outbox.read("one", 10)
-    outbox.leave("one")
-    other = store.outbox("test")
-    taken = eventually(lambda: outbox.take_over("two"))
-    assert other.take_over("three") == [], "another one that looks at the same time gets nothing"
-    assert [d.reply.id for d in taken] == ["r0", "r1", "r2"]
-    assert outbox.take_over("two") == []
-    assert len(outbox.unacknowledged("two")) == 3
+    put(store, 3)
+    outbox.read("two", 10)
+    outbox.inherit("three")
+    assert [d.reply.id for d in outbox.unacknowledged("three")] == ["r0", "r1", "r2", "r3"]
+    assert outbox.unacknowledged("one") == outbox.unacknowledged("two") == []
+    outbox.inherit("three")
+    assert len(outbox.unacknowledged("three")) == 4
+
+
+def test_an_outbox_that_is_not_there_leaves_nothing_to_inherit(store: Store) -> None:
+    store.outbox("unheard-of").inherit("one")
 
 
 def test_a_dead_letter_keeps_its_reason(store: Store, outbox: Outbox) -> None:
@@ -96,10 +111,19 @@ def test_a_dead_letter_keeps_its_reason(store: Store, outbox: Outbox) -> None:
 def test_drafts_reach_whoever_listens(outbox: Outbox) -> None:
     draft = Draft(reply_id="r", address=ADDRESS, in_reply_to=("e",), text="so far")
     outbox.publish(draft)
-    with outbox.drafts() as feed:
+    with outbox.news() as feed:
         assert feed.next(0.05) is None, "nobody listened"
         outbox.publish(draft)
         assert feed.next(2) == draft
+
+
+def test_that_an_event_was_stored_reaches_whoever_listens(store: Store, outbox: Outbox) -> None:
+    with outbox.news() as feed:
+        event = MessageEvent(id="e1", address=ADDRESS, user="ada", text="hello")
+        store.inbox.accept(event)
+        assert feed.next(2) == Heard(event_id="e1", address=ADDRESS, person=event.person)
+        store.inbox.accept(event)
+        assert feed.next(0.05) is None, "it was known"
 
 
 def test_signs_of_life_come_and_go(store: Store) -> None:

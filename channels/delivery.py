@@ -1,0 +1,225 @@
+"""How a reply becomes messages of a network: its parts, one after the other, each exactly once as far as can be known.
+
+Shared by the networks that keep what is posted (Slack, Telegram, Discord). What one message looks like and how it is
+posted is each network's (``Network``); when to try again is the runner's.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from channels.text import Part
+from core.dialogue import Address
+from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure
+from core.events import Draft, Reply
+from core.store import Bucket, Sent, Store
+
+V = TypeVar("V")
+
+REMEMBERED = 1000  # replies; of older ones Redis is asked
+NOTE_TTL_S = 30 * 86400  # how long a reaction to a reply, or an answer to it, is recognised
+# A command's answer is right or it is a defect; there is nothing to rate.
+UNRATED = ("command", "failed", "cancelled")
+
+
+class MessageGone(DeliveryRefused):
+    """The message that was to be edited is not there any more."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a network, as it shall be.
+
+    ``text`` is this part of the reply's Markdown, ``shown`` the same with code fences closed and opened again.
+    ``key`` (25 characters) is the same for each attempt. ``repeated``: an earlier attempt may have arrived.
+    ``last``: no part follows. ``rateable``: the person may be asked how it was, if it is the last one.
+    """
+
+    address: Address
+    reply_id: str
+    number: int
+    text: str
+    shown: str
+    final: bool
+    last: bool
+    in_reply_to: tuple[str, ...]
+    rateable: bool = False
+    repeated: bool = False
+
+    @property
+    def key(self) -> str:
+        """What makes this message unmistakable at the network, whoever sends it and however often."""
+        return f"{self.reply_id[:21]}-{self.number:03d}"
+
+
+class Network(Protocol):
+    """What one message costs and how it gets to its place. Errors are those of ``Adapter.send``."""
+
+    def split(self, text: str) -> list[Part]:
+        """Return the parts that are a message each."""
+
+    def budget(self, message: Message, *, editing: bool) -> Sequence[Bucket]:
+        """Return the limits that this counts against; the first is held when the network says that it is too much."""
+
+    async def post(self, message: Message) -> str:
+        """Post it; return the network's id of it."""
+
+    async def edit(self, message_id: str, message: Message) -> None:
+        """Change a posted message into this one; raises MessageGone as well."""
+
+    async def delete(self, message_id: str, message: Message) -> None:
+        """Take a posted message away; no error if it is gone."""
+
+    async def find(self, message: Message, since: datetime) -> str | None:
+        """Look for a message whose posting broke off; None if it is not there, or if the network cannot tell."""
+
+
+class Delivery:
+    """Sends replies and shows drafts, remembering in Redis what is at the network already.
+
+    Every write is marked before it and confirmed after it: whoever goes on after a crash knows what was sent, and
+    which single message may have been sent.
+    """
+
+    def __init__(self, network: Network, store: Store, channel: str) -> None:
+        self._network = network
+        self._parts = store.parts(channel)
+        self._pace = store.pace(channel)
+        self._notes = store.notes(channel)
+        self._known: OrderedDict[str, dict[int, Sent]] = OrderedDict()
+        self._not_before: OrderedDict[str, float] = OrderedDict()
+
+    async def send(self, reply: Reply) -> None:
+        """Bring the reply to its place; call again after an error. See channels.base.Adapter.send."""
+        if not reply.text.strip():
+            raise DeliveryRefused("the reply is empty")
+        messages = self._messages(reply, final=True, rateable=reply.finish_reason not in UNRATED)
+        for message in messages:
+            await self._bring(message)
+        await self._take_back(messages[-1])
+
+    async def draft(self, draft: Draft) -> None:
+        """Show the text so far if the budget allows it now; a final message always goes before."""
+        loop = asyncio.get_running_loop()
+        if not draft.text.strip() or loop.time() < self._not_before.get(draft.reply_id, 0):
+            return
+        try:
+            for message in self._messages(draft, final=False, rateable=False):
+                await self._bring(message)
+        except DeliveryLater as error:
+            _remember(self._not_before, draft.reply_id, loop.time() + error.retry_after_s)
+        except (DeliveryUnsure, DeliveryRefused):
+            _remember(self._not_before, draft.reply_id, float("inf"))  # the reply itself settles it
+            raise
+
+    def _messages(self, said: Reply | Draft, *, final: bool, rateable: bool) -> list[Message]:
+        parts = self._network.split(said.text)
+        reply_id = said.id if isinstance(said, Reply) else said.reply_id
+        return [
+            Message(
+                address=said.address,
+                reply_id=reply_id,
+                number=number,
+                text=part.text,
+                shown=part.shown,
+                final=final,
+                last=number == len(parts) - 1,
+                in_reply_to=said.in_reply_to,
+                rateable=rateable,
+            )
+            for number, part in enumerate(parts)
+        ]
+
+    async def _bring(self, message: Message) -> None:
+        """Have this message at its place; do nothing if it is there."""
+        known = await self._state(message.reply_id)
+        sent = known.get(message.number)
+        digest = _digest(message)
+        if sent and sent.message and sent.digest == digest and (sent.final or not message.final):
+            return
+        if sent and not sent.message:
+            found = await self._network.find(message, sent.at)
+            message = message if found else replace(message, repeated=True)
+            sent = Sent(message=found, at=sent.at) if found else None
+        if sent and sent.message and not await self._edited(sent.message, message):
+            sent = None
+        if not sent or not sent.message:
+            sent = Sent(message=await self._posted(message))
+        await self._save(message, sent.model_copy(update={"digest": digest, "final": message.final}))
+        if message.final:
+            name = f"reply:{message.address.space}:{sent.message}"
+            await asyncio.to_thread(self._notes.put, name, message.reply_id, NOTE_TTL_S)
+
+    async def _posted(self, message: Message) -> str:
+        await self._admit(message, editing=False)
+        await self._save(message, Sent())
+        try:
+            return await self._network.post(message)
+        except (DeliveryLater, DeliveryRefused) as error:
+            await self._save(message, None)
+            await self._heed(error, message, editing=False)
+            raise
+
+    async def _edited(self, message_id: str, message: Message) -> bool:
+        """Edit; return False if there is nothing left to be edited."""
+        await self._admit(message, editing=True)
+        try:
+            await self._network.edit(message_id, message)
+        except MessageGone:
+            return False
+        except DeliveryLater as error:
+            await self._heed(error, message, editing=True)
+            raise
+        return True
+
+    async def _take_back(self, last: Message) -> None:
+        """Delete what a draft showed beyond the end of the reply."""
+        for number, sent in sorted((await self._state(last.reply_id)).items()):
+            if number > last.number:
+                if sent.message:
+                    await self._network.delete(sent.message, last)
+                await asyncio.to_thread(self._parts.save, last.reply_id, number, None)
+
+    async def _admit(self, message: Message, *, editing: bool) -> None:
+        """Wait until the budget allows it; a draft does not wait but raises DeliveryLater."""
+        buckets = self._network.budget(message, editing=editing)
+        while wait_s := await asyncio.to_thread(self._pace.take, buckets, spare=0 if message.final else 1):
+            if not message.final:
+                raise DeliveryLater("the budget is for final messages now", wait_s)
+            await asyncio.sleep(wait_s)
+
+    async def _heed(self, error: Exception, message: Message, *, editing: bool) -> None:
+        """After a refusal for flooding, all processes of the channel wait."""
+        buckets = self._network.budget(message, editing=editing)
+        if isinstance(error, DeliveryLater) and error.flood and buckets:
+            await asyncio.to_thread(self._pace.hold, buckets[0], error.retry_after_s)
+
+    async def _state(self, reply_id: str) -> dict[int, Sent]:
+        known = self._known.get(reply_id)
+        if known is None:
+            known = await asyncio.to_thread(self._parts.load, reply_id)
+        _remember(self._known, reply_id, known)
+        return known
+
+    async def _save(self, message: Message, sent: Sent | None) -> None:
+        known = await self._state(message.reply_id)
+        if sent is None:
+            known.pop(message.number, None)
+        else:
+            known[message.number] = sent  # before it is written: Redis may be away, and we know all the same
+        await asyncio.to_thread(self._parts.save, message.reply_id, message.number, sent)
+
+
+def _remember(known: OrderedDict[str, V], name: str, value: V) -> None:
+    known[name] = value
+    known.move_to_end(name)
+    while len(known) > REMEMBERED:
+        known.popitem(last=False)
+
+
+def _digest(message: Message) -> str:
+    return hashlib.sha256(message.shown.encode()).hexdigest()[:16]

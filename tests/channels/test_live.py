@@ -1,0 +1,150 @@
+"""Signs of life and drafts, on a real Redis; the network is a list."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from channels.runner import Runner
+from core import settings
+from core.dialogue import Address
+from core.errors import DeliveryLater
+from core.events import Draft, Heard, MessageEvent, Reply
+from core.store import Store, keys
+from tests.channels.test_runner import ListAdapter
+from tests.waiting import until
+
+ADA = Address(channel="list", space="ada")
+BOB = Address(channel="list", space="bob")
+
+
+class SlowAdapter(ListAdapter):
+    """Notes signs and drafts; the first draft of each reply waits for its gate."""
+
+    sign_s = 0.02
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.signs: list[str] = []
+        self.drafting = asyncio.Event()
+        self.draft_gate = asyncio.Event()
+
+    async def working(self, heard: Heard) -> None:
+        self.signs.append(heard.event_id)
+        if heard.event_id == "trouble":
+            raise DeliveryLater("flood", 1)
+
+    async def draft(self, draft: Draft) -> None:
+        self.drafting.set()
+        if draft.address == ADA:
+            await self.draft_gate.wait()
+        self.drafted.append(draft.text)
+
+
+@pytest.fixture
+def store(redis_url: str) -> Store:
+    return Store(redis_url, settings.load(), lambda person: "wake")
+
+
+@asynccontextmanager
+async def running(store: Store, adapter: SlowAdapter, process: str = "one") -> AsyncIterator[None]:
+    runner = Runner(adapter, store, settings.load().inbox)
+    runner._consumer = process
+    task = asyncio.create_task(runner.run())
+    await adapter.accept
+    await until(lambda: store.redis.pubsub_numsub(keys.heard("list"))[0][1] > 0)
+    await until(lambda: store.redis.exists(keys.outbox("list")))  # it sends, and so it reads
+    yield
+    runner.stop()
+    await task
+
+
+def event(number: str, address: Address = ADA) -> MessageEvent:
+    return MessageEvent(id=number, address=address, user=address.space, text="hello")
+
+
+def draft(store: Store, text: str, number: str = "1", address: Address = ADA) -> None:
+    person = event("1", address).person
+    one = Draft(reply_id=number, address=address, person=person, in_reply_to=("e" + number,), text=text)
+    store.outbox("list").publish(one)
+
+
+def put(store: Store, number: str, address: Address = ADA) -> None:
+    reply = Reply(id=number, address=address, text="t", in_reply_to=("e" + number,), person="p")
+    store.redis.xadd(keys.outbox("list"), {"reply": reply.model_dump_json()})
+
+
+async def test_signs_go_on_while_the_message_waits(store: Store) -> None:
+    adapter = SlowAdapter()
+    async with running(store, adapter):
+        store.inbox.accept(event("e1"))
+        await until(lambda: len(adapter.signs) > 3)
+        store.redis.delete(keys.inbox(event("e1").person))
+        shown = -1
+        while shown != len(adapter.signs):  # until none came within several times its pause
+            shown = len(adapter.signs)
+            await asyncio.sleep(0.2)
+        assert set(adapter.signs) == {"e1"}
+
+
+async def test_a_sign_that_fails_is_tried_again_and_harms_nobody(store: Store) -> None:
+    adapter = SlowAdapter()
+    async with running(store, adapter):
+        store.inbox.accept(event("trouble"))
+        store.inbox.accept(event("e2", BOB))
+        await until(lambda: adapter.signs.count("trouble") > 2 and "e2" in adapter.signs)
+
+
+async def test_text_ends_the_sign(store: Store) -> None:
+    adapter = SlowAdapter()
+    adapter.sign_s = 3600
+    async with running(store, adapter):
+        store.inbox.accept(event("e1"))
+        await until(lambda: adapter.signs == ["e1"])
+        draft(store, "Dear")
+        await adapter.drafting.wait()
+        draft(store, "", "2")
+        await until(lambda: len(adapter.signs) == 2)  # and that a next one is being worked on begins it again
+
+
+async def test_a_slow_draft_holds_up_nobody_else_and_skips_to_the_newest(store: Store) -> None:
+    adapter = SlowAdapter()
+    async with running(store, adapter):
+        draft(store, "a")
+        await adapter.drafting.wait()
+        draft(store, "ab")
+        draft(store, "abc")
+        draft(store, "other", "2", BOB)
+        await until(lambda: adapter.drafted == ["other"])
+        adapter.draft_gate.set()
+        await until(lambda: adapter.drafted == ["other", "a", "abc"])
+
+
+async def test_the_reply_waits_for_the_draft_that_is_being_shown(store: Store) -> None:
+    adapter = SlowAdapter()
+    async with running(store, adapter):
+        draft(store, "a")
+        await adapter.drafting.wait()
+        draft(store, "ab")
+        put(store, "1")
+        put(store, "2", BOB)
+        await until(lambda: adapter.sent == ["2"])
+        adapter.draft_gate.set()
+        await until(lambda: adapter.sent == ["2", "1"])
+        assert adapter.drafted == ["a"]
+
+
+async def test_of_two_processes_one_sends_and_shows(store: Store) -> None:
+    one, two = SlowAdapter(), SlowAdapter()
+    one.draft_gate.set()
+    two.draft_gate.set()
+    async with running(store, two, "two"), running(store, one):
+        await until(lambda: store.redis.pubsub_numsub(keys.heard("list"))[0][1] == 2)
+        store.inbox.accept(event("e1"))
+        draft(store, "a")
+        put(store, "2")
+        await until(lambda: one.sent + two.sent == ["2"])
+        await until(lambda: one.drafted + two.drafted == ["a"])
+        assert not (one.signs and two.signs)
+        assert (one.sent, two.sent) == ([], ["2"]), "the first one keeps it"
