@@ -16,6 +16,7 @@ import regex  # type: ignore[import-untyped]
 # White space as Python sees it, and the invisible characters that networks count as nothing as well.
 WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200b\u2060\ufeff"
 _W = f"[{re.escape(WHITE)}]"
+_SPACE = re.compile(f"{_W}*+")
 _LINE = re.compile(r"[^\n]*\n?")
 # A longer info string is no info string: it could not be repeated in every part.
 _FENCE = re.compile(r"(?P<prefix>[ \t]*(?:>[ \t]?)*)(?P<item>(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<mark>`{3,}|~{3,})")
@@ -95,6 +96,7 @@ class Outline:
         self.stop = len(self.text.rstrip(WHITE))
         self._rows = [(match.start(), match[0].rstrip(WHITE)) for match in _LINE.finditer(self.text) if match[0]]
         self.first = next((start for start, line in self._rows if line), 0)
+        self._barriers = [start for start, line in self._rows if not line or _MARKERS.match(line)]
         self._fine: dict[int, Fine] = {}
         self._graphemes: dict[int, list[int]] = {}
         self._read_rows()
@@ -164,7 +166,7 @@ class Outline:
 
     def _read_table(self, index: int) -> int:
         rows = self._rows
-        after = next((at for at in range(index + 2, len(rows)) if not rows[at][1]), len(rows))
+        after = next((at for at in range(index + 2, len(rows)) if "|" not in rows[at][1]), len(rows))
         end = rows[after - 1][0] + len(rows[after - 1][1])
         inner = rows[index + 2][0] if after > index + 2 else len(self.text)
         head = f"{rows[index][1]}\n{rows[index + 1][1]}\n"
@@ -180,7 +182,6 @@ class Outline:
 
     def _read_prose(self, pos: int, end: int) -> None:
         """Find what must stay whole in a stretch without fences."""
-        blanks = [start for start, line in self._rows if not line]
         runs: dict[int, list[int]] = {}
         for run in _TICKS.finditer(self.text, pos, end):
             runs.setdefault(len(run[0]), []).append(run.start())
@@ -190,11 +191,17 @@ class Outline:
                 continue
             if found["ticks"]:
                 size = len(found["ticks"])
-                later = bisect_left(runs[size], pos)
-                if later == len(runs[size]) or bisect_left(blanks, runs[size][later]) > bisect_left(blanks, pos):
+                alike = runs.get(size, [])  # none if the first of them was escaped
+                later = bisect_left(alike, pos)
+                if later == len(alike) or self._barrier(pos) < alike[later]:
                     continue
-                pos = runs[size][later] + size
+                pos = alike[later] + size
             self.atoms.append((found.start(), pos))
+
+    def _barrier(self, pos: int) -> int:
+        """Return where the next line begins that inline code cannot reach into."""
+        index = bisect_left(self._barriers, pos)
+        return self._barriers[index] if index < len(self._barriers) else len(self.text)
 
     def block_around(self, pos: int) -> Block | None:
         """Return the fence or table that this position lies in or at the start of."""
@@ -205,6 +212,11 @@ class Outline:
         """Return the atom that a cut at this position would part."""
         index = bisect_left(self._atom_starts, pos) - 1
         return self.atoms[index] if index >= 0 and pos < self.atoms[index][1] else None
+
+    def ink(self, pos: int) -> int:
+        """Return the first position from here on that shows something."""
+        match = _SPACE.match(self.text, pos)
+        return match.end() if match else pos
 
     def fine(self, pos: int) -> Fine:
         """Return where the words of this position's line begin, and the sentences."""

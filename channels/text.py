@@ -96,6 +96,7 @@ class _Cut:
     def _begin(self, style: _Style) -> None:
         self.style = style
         self.fit, self.misfit = self.start, self.outline.stop + 1
+        self.fitting: set[int] = set()
         self.fine = Fine([], [], [])
 
     def end(self) -> int:
@@ -104,11 +105,17 @@ class _Cut:
             self._begin(style)
             end = self._search()
             if end > self.start:
-                return end
-        self._narrow(range(self.start + 1, self.misfit))
+                return self._sure(end)
+        self._narrow(self._allowed(range(self.start + 1, self.misfit)))
         if self.fit == self.start:
             raise ValueError("not even one character fits")
         return self.fit
+
+    def _sure(self, end: int) -> int:
+        """Return this end if it fits; else, as ``fits`` says no to a beginning of what it said yes to, another."""
+        if end in self.fitting or self._fits(self.start, end):
+            return end
+        return max(self.fitting)
 
     def _search(self) -> int:
         """Try breaks from best to worst; returns ``start`` if not even a grapheme fits."""
@@ -120,9 +127,12 @@ class _Cut:
         block = outline.block_around(self.fit)
         if block and block.start > self.start and self._alone(block.start, block.end):
             self.fit = block.start
-            return max(self._ends()) or self.fit
+            end = max(self._ends())
+            return end if end and self._alone(end, block.end) else self.fit
         if end := self._good():
             return end
+        if block and self.fit > self.start and self._alone(self.fit, self.misfit):
+            return self._good(finest=True) or max(self._ends()) or self.fit  # code is cut at line ends if possible
         self.fine = outline.fine(self.fit)
         self._narrow(self._allowed(self.fine.places))
         if end := self._good():
@@ -132,12 +142,18 @@ class _Cut:
         atom = outline.atom_around(self.fit)
         if atom and atom[0] > self.start and self._alone(*atom):
             self.fit = word = atom[0]
-        elif end := self._good():
+        elif end := self._good(finest=True):
             return end
         return self.fit if self.fit > word else max(self._ends()) or self.fit
 
-    def _good(self) -> int:
-        """Return the best end so far that fills a third of what the part could hold, or 0."""
+    def _good(self, finest: bool = False) -> int:
+        """Return the best end so far that fills a third of what the part could hold, or 0.
+
+        How much it could hold is not known while only the end of the text is too far: there more text may come.
+        """
+        stop = self.outline.stop
+        if self.fit < stop == self.misfit and not finest:
+            return 0
         least = self.start + (self.misfit - self.start) / 3
         return next((end for end in self._ends() if end >= least), 0)
 
@@ -161,11 +177,13 @@ class _Cut:
                 return pos
         return 0
 
-    def _allowed(self, places: list[int]) -> list[int]:
+    def _allowed(self, places: Sequence[int]) -> list[int]:
         """Leave out positions at which a fence or table cannot be cut, and those that would begin with white space."""
         block = self.outline.block_around(self.fit) if self.style < _Style.NONE else None
-        low, high = (block.inner, block.stop) if block else (self.start, self.outline.stop)
-        return [pos for pos in places if low < pos < high and self.outline.text[pos] not in WHITE]
+        low, high = (block.inner, block.stop) if block else (self.fit, self.outline.stop)
+        low, high = max(low, self.fit, self.outline.ink(self.start)), min(high, self.misfit)
+        near = places[bisect_right(places, low) : bisect_left(places, high)]
+        return [pos for pos in near if self.outline.text[pos] not in WHITE]
 
     def _narrow(self, places: Sequence[int]) -> None:
         """Move ``fit`` and ``misfit`` together until no place lies between them."""
@@ -176,13 +194,16 @@ class _Cut:
             if not self._fits(self.start, places[probe]):
                 high, self.misfit = probe, places[probe]
                 break
-            low, self.fit, size = probe, places[probe], 2 * size
+            low, size = probe, 2 * size
+            self.fit = places[probe]
+            self.fitting.add(self.fit)
         probe = bisect_right(places, self.start + usual) - 1
         while low + 1 < high:
             if not low < probe < high:
                 probe = (low + high) // 2
             if self._fits(self.start, places[probe]):
                 low, self.fit = probe, places[probe]
+                self.fitting.add(self.fit)
             else:
                 high, self.misfit = probe, places[probe]
 
