@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 WATCHDOG_S = 120.0  # without a call that completes
 RENEW_AFTER = 3  # failures in a row, then with a new connection
-FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+STORE_PAUSE_S = 2.0
 TOKEN_PAUSE_S = 10.0
 AGAIN_S = 300.0  # a message about the same trouble is logged again only after this long
 WEBHOOK_NOTE = "webhook"
@@ -44,10 +45,11 @@ WEBHOOK_SET = (
 
 
 class Trouble:
-    """Pauses that grow, and one log line for the same trouble instead of many."""
+    """Pauses that grow up to ``longest_s``, and one log line for the same trouble instead of many."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = LONGEST_PAUSE_S) -> None:
         self.count = 0
+        self._longest_s = longest_s
         self._text = ""
         self._logged = 0.0
 
@@ -60,13 +62,13 @@ class Trouble:
         if text != self._text or now - self._logged > AGAIN_S:
             log.error(text, *args)
             self._text, self._logged = text, now
-        doubled = min(LAST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self.count - 1, 10))
+        doubled = min(self._longest_s, FIRST_PAUSE_S * 2 ** min(self.count - 1, 10))
         await asyncio.sleep(max(least_s, doubled) if exactly_s is None else exactly_s)
 
-    def over(self) -> None:
+    def over(self, what: str = "Telegram answers") -> None:
         """Note that it works."""
         if self.count:
-            log.info("Telegram answers again after %d failed calls", self.count)
+            log.info("%s again after %d failed calls", what, self.count)
         self.count, self._text = 0, ""
 
 
@@ -95,7 +97,7 @@ class Polling:
         self._notes = notes
         self._seat = Seat(notes)
         self._trouble = Trouble()
-        self._store_trouble = Trouble()
+        self._store_trouble = Trouble(STORE_PAUSE_S)
 
     async def run(self, me: Me, accept: Accept) -> None:
         """Poll until cancelled."""
@@ -160,5 +162,5 @@ class Polling:
             except StoreUnavailable as error:
                 await self._store_trouble.pause("messages wait at Telegram: %s", error)
             else:
-                self._store_trouble.over()
+                self._store_trouble.over("the store answers")
                 return
