@@ -1,0 +1,134 @@
+"""A channel's process is killed at ten points of the path while people write; at the end the ledger is read.
+
+The points are seen from outside, by the double of the network and by the worker, so that the product has no hooks.
+"""
+
+import itertools
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from core.dialogue import Prompt
+from tests.channels.path import ChannelProcess, Worker, let_in, surroundings
+from tests.channels.test_contract import DOUBLES
+from tests.platforms.base import Double
+from tests.waiting import eventually
+
+MESSAGES = 200
+PEOPLE = 10
+POINTS = (
+    "delivering",  # the network is about to hand a message over
+    "delivered",  # it has
+    "taken",  # a worker begins with it, so it is stored
+    "acknowledged",  # the network knows that the bot has it
+    "received:post",  # a reply, or the beginning of one, is on the network's doorstep
+    "done:post",  # it can be seen, and the bot does not know
+    "answered:post",  # the bot may know
+    "received:edit",  # the same for a change of what was posted
+    "done:edit",
+    "committed",  # the answer is in the outbox
+)
+# At the end of each answer, so that one that is torn can be told from a whole one.
+END = "."
+MARK = "↻"
+NUMBER = re.compile(r"m\d{3}")
+
+
+@pytest.fixture(params=DOUBLES)
+def double(request: pytest.FixtureRequest, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
+    double = DOUBLES[request.param]()
+    with surroundings(double, monkeypatch):
+        yield double
+
+
+@pytest.fixture
+def worker(redis_url: str) -> Iterator[Worker]:
+    worker = Worker(redis_url)
+    yield worker
+    worker.close()
+
+
+@pytest.mark.timeout(900)
+def test_killed_at_ten_points_nothing_is_lost_or_doubled(
+    double: Double, worker: Worker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker.script = answer
+    process = ChannelProcess(double.name, {}, tmp_path / "channel.log")
+    killed: list[str] = []
+    said: list[str] = []
+    numbers = itertools.count()
+
+    def kill_at(point: str) -> None:
+        def kill() -> None:
+            if point not in killed:
+                killed.append(point)
+                process.kill()
+
+        if point == "taken":
+            worker.on_taken = kill
+        elif point == "committed":
+            worker.on_done = kill
+        else:
+            double.at(point, kill)
+
+    def quiet() -> bool:
+        return killed[-1:] == [point] and not set(said) - Ledger.of(double).whole.keys()
+
+    try:
+        for point in POINTS:
+            let_in(double)
+            kill_at(point)
+            for number in itertools.islice(numbers, MESSAGES // len(POINTS)):
+                said.append(f"m{number:03d}")
+                double.say(said[-1], user=f"person{number % PEOPLE}")
+            eventually(quiet, timeout_s=90)
+    finally:
+        process.stop()
+    ledger = Ledger.of(double)
+    with capsys.disabled():
+        print(f"\n{double.name}: {len(said)} messages, {len(killed)} kills, {ledger}")
+    assert killed == list(POINTS)
+    assert ledger.whole.keys() == set(said)
+    assert ledger.doubled == 0
+    assert ledger.marked <= (len(killed) if double.name == "telegram" else 0)
+    assert ledger.torn <= ledger.marked, "what is torn is followed by its repeat"
+    assert not double.violations, double.violations
+
+
+def answer(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+    whole = "; ".join(f"I heard {number} and answer at some length" for number in prompt.messages[-1].content.split())
+    for end in range(10, len(whole), 15):
+        on_text(whole[:end])
+        cancelled.wait(0.1)
+    return whole + END
+
+
+@dataclass
+class Ledger:
+    """What people see: how often each number is answered in whole, how many answers are torn, how many are marked."""
+
+    whole: Counter[str]
+    torn: int
+    marked: int
+
+    @classmethod
+    def of(cls, double: Double) -> "Ledger":
+        texts = [post.text for post in list(double.posts) if not post.deleted]
+        whole = [text for text in texts if text.partition(MARK)[0].rstrip().endswith(END)]
+        marked = sum(MARK in text for text in texts)
+        return cls(
+            Counter(number for text in whole for number in NUMBER.findall(text)), len(texts) - len(whole), marked
+        )
+
+    @property
+    def doubled(self) -> int:
+        """Return how many answers are there twice without a word that they may be."""
+        return max(sum(count - 1 for count in self.whole.values()) - self.marked, 0)
+
+    def __str__(self) -> str:
+        return f"{len(self.whole)} answered, doubled {self.doubled}, marked repeats {self.marked}, torn {self.torn}"
