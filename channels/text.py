@@ -151,11 +151,14 @@ class _Cut:
 
         How much it could hold is not known while only the end of the text is too far: there more text may come.
         """
-        stop = self.outline.stop
-        if self.fit < stop == self.misfit and not finest:
+        if self.fit < self.outline.stop == self.misfit and not finest:
             return 0
-        least = self.start + (self.misfit - self.start) / 3
-        return next((end for end in self._ends() if end >= least), 0)
+        for end in self._ends():
+            if 3 * (end - self.start) >= self.misfit - self.start:
+                return end
+            if 3 * (end - self.start) > self.fit - self.start and not finest:
+                return 0  # it may be good enough after all, once finer breaks have told how much fits
+        return 0
 
     def _ends(self) -> list[int]:
         """Return the last possible end of each kind, 0 for a kind without one."""
