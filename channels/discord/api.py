@@ -1,0 +1,115 @@
+"""Calls of Discord's REST interface, and its errors in our terms. Not here: what is called when.
+
+The calls go through discord.py's own client, which signs them and keeps to the rate headers of each route before it
+sends. What it would do by itself after a refusal, waiting out a 429 or repeating after a 5xx, is the runner's affair
+here: a middleware of aiohttp sees those answers first. Bodies and answers are plain JSON, as at the gateway.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import discord
+from discord.http import Route
+
+from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, DeliveryUnsure
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
+NO_TOKEN_WAIT_S = 30.0
+BANNED_WAIT_S = 120.0  # a 429 of Cloudflare, which stands before Discord, names no time
+AWAY_WAIT_S = 1.0
+NOBODY = {"parse": [], "users": [], "roles": [], "replied_user": False}
+
+# Codes of errors, and what they mean to who is on call.
+MEANING = {
+    10003: "the channel or thread is gone",
+    10008: "the message is gone",
+    10013: "the person is gone",
+    50001: "the bot cannot see the channel: it was removed from the server, or lacks View Channel",
+    50007: "the person takes no direct messages from the bot (blocked, or no server in common)",
+    50013: "the bot lacks a permission there: Send Messages, or Send Messages in Threads",
+    50083: "the thread is archived",
+    160005: "the thread is locked",
+    20026: "Discord has quarantined the bot; see the developer portal",
+    40007: "the person is banned from the server",
+}
+UNKNOWN_MESSAGE = 10008
+# The token of an interaction is not known: used up, or not acknowledged yet.
+TOKEN_UNKNOWN = (10008, 10015, 10062, 50027)
+
+
+class Refused(DeliveryRefused):
+    """Discord refused for good; ``code`` is its own."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Api:
+    """The calls. ``client`` returns the client that is logged in, or None while there is none."""
+
+    def __init__(self, client: Callable[[], discord.Client | None]) -> None:
+        self._client = client
+
+    async def call(
+        self, verb: str, path: str, body: Any = None, query: dict[str, Any] | None = None, **ids: Any
+    ) -> Any:
+        """Call Discord; ``ids`` fill the path. Errors are those of channels.base.Adapter.send."""
+        client = self._client()
+        if client is None or client.is_closed():
+            raise DeliveryLater("there is no connection to Discord", AWAY_WAIT_S)
+        content: dict[str, Any] = {} if body is None else {"json": body}
+        if query:
+            content["params"] = query
+        try:
+            return await client.http.request(
+                Route(verb, path, **ids), timeout=TIMEOUT, middlewares=(_judge,), **content
+            )
+        except discord.RateLimited as error:
+            raise DeliveryLater("Discord: too many calls", error.retry_after, flood=True) from None
+        except discord.HTTPException as error:
+            raise _translated(error) from None
+        except aiohttp.ClientConnectorError as error:
+            raise DeliveryLater(f"Discord cannot be reached ({type(error).__name__})", AWAY_WAIT_S) from None
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:  # their texts may hold an address with a token
+            raise DeliveryUnsure(f"Discord did not answer ({type(error).__name__})") from None
+        except RuntimeError:
+            if client.is_closed():
+                raise DeliveryLater("the connection to Discord has just ended", AWAY_WAIT_S) from None
+            raise
+
+    async def direct(self, user: str) -> str:
+        """Return the channel of direct messages with a person."""
+        channel = await self.call("POST", "/users/@me/channels", {"recipient_id": user})
+        return str(channel["id"])
+
+
+async def _judge(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Raise for the answers that discord.py would wait for or repeat by itself."""
+    response = await send(request)
+    if response.status == 429 or response.status >= 500:
+        raise _overloaded(response.status, await response.read())
+    return response
+
+
+def _overloaded(status: int, raw: bytes) -> DeliveryError:
+    if status >= 500:
+        return DeliveryUnsure(f"Discord has a failure of its own (HTTP {status})")
+    try:
+        answer = json.loads(raw)
+        wait_s, everywhere = float(answer["retry_after"]), bool(answer.get("global"))
+    except (ValueError, KeyError, TypeError):
+        return DeliveryLater("Discord refuses all calls from this address for a while", BANNED_WAIT_S, flood=True)
+    return DeliveryLater(f"Discord: too many calls{' in all' if everywhere else ''}", wait_s, flood=True)
+
+
+def _translated(error: discord.HTTPException) -> DeliveryError:
+    if error.status == 401 and error.code not in TOKEN_UNKNOWN:
+        return DeliveryLater("Discord does not accept DISCORD_BOT_TOKEN any more", NO_TOKEN_WAIT_S)
+    reason = MEANING.get(error.code, error.text.splitlines()[0] if error.text else "no reason given")
+    return Refused(f"Discord: {reason} (HTTP {error.status}, code {error.code})", error.code)

@@ -1,0 +1,122 @@
+"""What was written while nobody listened: read from the channels after a start or a lost session.
+
+One mark says until when everything was heard. Channels of servers tell their last message when a session begins, so
+only those where something was written since are read; of direct messages Discord tells nothing, so the latest ones that
+are known from before are looked through. Whoever writes to the bot for the very first time meanwhile is not found.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import discord
+
+from channels.discord.api import Api
+from channels.discord.parse import snowflake_at
+from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure
+from core.store import Notes
+
+log = logging.getLogger(__name__)
+
+HEARD = "*"  # the mark of all places
+# A connection may have been dead for so long before it was noticed; messages are recognised, so more does no harm.
+MARGIN = timedelta(seconds=120)
+PLACES, DIRECTS = 500, 200  # at most so many are read
+PAGE, PAGES = 100, 10
+Room = discord.TextChannel | discord.VoiceChannel | discord.Thread
+ATTEMPTS = 5
+
+
+class CatchUp:
+    """Reads what was missed, back to ``horizon``: older messages are not answered anyway."""
+
+    def __init__(self, api: Api, notes: Notes, horizon: timedelta) -> None:
+        self._api = api
+        self._notes = notes
+        self._horizon = horizon
+
+    async def heard_all(self) -> None:
+        """Note that everything until now was heard."""
+        now = snowflake_at(datetime.now(UTC) - MARGIN)
+        await asyncio.to_thread(self._notes.mark, HEARD, str(now))
+
+    async def spoke(self, channel_id: str, message_id: str) -> None:
+        """Note that somebody wrote in this channel of direct messages."""
+        await asyncio.to_thread(self._notes.mark, channel_id, message_id)
+
+    async def missed(self, client: discord.AutoShardedClient, shard: int) -> AsyncIterator[dict[str, Any]]:
+        """Yield the messages of this shard that may not have been heard, each channel's oldest first.
+
+        They look as they do at the gateway. Raises StoreUnavailable.
+        """
+        marks = await asyncio.to_thread(self._notes.marks)
+        if HEARD not in marks:
+            await self.heard_all()
+            return
+        since = max(int(marks[HEARD]), snowflake_at(datetime.now(UTC) - self._horizon))
+        for channel_id, guild_id in _places(client, shard, since):
+            async for message in self._read(channel_id, since):
+                yield message | {"guild_id": guild_id}
+        if shard == 0:  # direct messages come to it
+            for channel_id in _directs(marks):
+                async for message in self._read(channel_id, since):
+                    yield message
+
+    async def _read(self, channel_id: str, since: int) -> AsyncIterator[dict[str, Any]]:
+        for _ in range(PAGES):
+            page = await self._page(channel_id, since)
+            for message in sorted(page, key=lambda message: int(message["id"])):
+                since = max(since, int(message["id"]))
+                yield message
+            if len(page) < PAGE:
+                return
+        log.warning("more than %d messages were missed in channel %s; the rest is left", PAGE * PAGES, channel_id)
+
+    async def _page(self, channel_id: str, since: int) -> list[dict[str, Any]]:
+        query = {"after": str(since), "limit": PAGE}
+        for attempt in range(ATTEMPTS):
+            try:
+                page = await self._api.call(
+                    "GET", "/channels/{channel_id}/messages", query=query, channel_id=channel_id
+                )
+                return list(page)
+            except DeliveryRefused as error:
+                log.info("channel %s cannot be read: %s", channel_id, error)
+                await asyncio.to_thread(self._notes.unmark, channel_id)
+                return []
+            except DeliveryLater as error:
+                await asyncio.sleep(error.retry_after_s)
+            except DeliveryUnsure:
+                await asyncio.sleep(1 + attempt)
+        log.warning("channel %s could not be read, so what was missed there is not answered", channel_id)
+        return []
+
+
+def _places(client: discord.AutoShardedClient, shard: int, since: int) -> list[tuple[str, str]]:
+    """Return channels and threads of this shard's servers where something was written since, and their servers."""
+    found = [
+        (channel.last_message_id, str(channel.id), str(guild.id))
+        for guild in client.guilds
+        if guild.shard_id == shard
+        for channel in _rooms(guild)
+        if (channel.last_message_id or 0) > since and _readable(channel, guild)
+    ]
+    return [(channel_id, guild_id) for _, channel_id, guild_id in sorted(found, reverse=True)[:PLACES]]
+
+
+def _rooms(guild: discord.Guild) -> list[Room]:
+    return [*guild.text_channels, *guild.voice_channels, *guild.threads]
+
+
+def _readable(channel: Room, guild: discord.Guild) -> bool:
+    if guild.me is None or (isinstance(channel, discord.Thread) and channel.parent is None):
+        return False
+    allowed = channel.permissions_for(guild.me)
+    return allowed.view_channel and allowed.read_message_history
+
+
+def _directs(marks: dict[str, str]) -> list[str]:
+    latest = sorted(((int(last), channel) for channel, last in marks.items() if channel != HEARD), reverse=True)
+    return [channel for _, channel in latest[:DIRECTS]]

@@ -1,0 +1,241 @@
+"""How one message gets to its place on Discord, is changed and is taken back (channels.delivery.Network).
+
+A message carries its key as nonce, so that Discord itself returns the first one when a send is repeated within minutes.
+The first part of an answer to a slash command is the command's own answer, which can be set as often as need be. What
+was meant for one person alone is never shown in the open: when the command cannot be answered any more, it goes into
+a direct message. Errors: see api.py.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from channels.delivery import Message, MessageGone
+from channels.discord.api import NOBODY, TOKEN_UNKNOWN, UNKNOWN_MESSAGE, Api, Refused
+from channels.discord.feedback import buttons
+from channels.discord.parse import snowflake_at
+from channels.discord.render import TEXT_LIMIT, render, split, thread_name
+from channels.discord.tickets import Ticket, Tickets
+from channels.text import Part
+from core.errors import DeliveryLater, DeliveryRefused
+from core.events import MessageEvent
+from core.store import Bucket
+
+EPHEMERAL = 64
+# Discord promises none of these (observed: 5 of each in 5 s for a channel); discord.py keeps to the headers besides.
+POSTS_PER_S, POSTS_BURST = 1.0, 5.0
+EDITS_PER_S, EDITS_BURST = 0.9, 3.0
+DRAFT_EDIT_S = 1.2
+ALL_PER_S, ALL_BURST = 45.0, 45.0  # 50 a second in all, less what commands and typing take
+# Discord remembers nonces for "the past few minutes".
+NONCE_KNOWN = timedelta(minutes=2)
+CLOCKS_DIFFER = timedelta(seconds=30)
+SETTLING_S = 5.0  # so long a command may be answered here before another process has acknowledged it
+TOO_OLD_TO_EDIT = 30046
+NO_THREADS_HERE = (50001, 50013, 50024, 10003)
+THREAD_EXISTS = 160004
+DAY_MINUTES = 1440
+REMEMBERED = 1000
+MESSAGES = "/channels/{channel_id}/messages"
+MESSAGE = MESSAGES + "/{message_id}"
+HOOK = "/webhooks/{webhook_id}/{webhook_token}"
+
+
+class Messages:
+    """The messages of one bot."""
+
+    text_limit = TEXT_LIMIT
+
+    def __init__(self, api: Api, tickets: Tickets) -> None:
+        self._api = api
+        self._tickets = tickets
+        self._opened: OrderedDict[str, str] = OrderedDict()  # space -> the channel that it really is
+
+    def split(self, text: str) -> list[Part]:
+        try:
+            return split(text)
+        except ValueError:  # a fence without a line in it, for one
+            return [Part(text, text)]
+
+    def budget(self, message: Message, *, editing: bool) -> list[Bucket]:
+        space = message.address.space
+        if not editing:
+            return [Bucket(f"post:{space}", POSTS_PER_S, POSTS_BURST), Bucket("all", ALL_PER_S, ALL_BURST)]
+        buckets = [Bucket(f"edit:{space}", EDITS_PER_S, EDITS_BURST), Bucket("all", ALL_PER_S, ALL_BURST)]
+        return buckets if message.final else [*buckets, Bucket(f"draft:{message.reply_id}", 1 / DRAFT_EDIT_S)]
+
+    async def post(self, message: Message) -> str:
+        ticket = await self._tickets.of(message.in_reply_to)
+        if ticket is None:
+            return await self._write(await self._place(message), message)
+        if message.number == 0:
+            await self._settle(message)
+        if ticket.is_open and (message.number == 0 or ticket.discreet):
+            try:
+                return await self._answer(ticket, message)
+            except Refused as error:
+                if error.code not in TOKEN_UNKNOWN:
+                    raise
+                if ticket.age_s < SETTLING_S:
+                    raise DeliveryLater("the command is being acknowledged", 0.3) from None
+        return await self._write(await self._fallback(ticket, message), message)
+
+    async def edit(self, message_id: str, message: Message) -> None:
+        ticket = await self._tickets.of(message.in_reply_to)
+        body = {"content": render(message.shown), "allowed_mentions": NOBODY, "components": _components(message)}
+        try:
+            if ticket and ticket.is_open and (message.number == 0 or ticket.discreet):
+                await self._hook(ticket, "PATCH", f"/messages/{message_id}", body)
+            elif ticket and ticket.discreet:
+                raise MessageGone("a command's answer cannot be changed after 15 minutes")
+            else:
+                channel = await self._place(message)
+                await self._api.call("PATCH", MESSAGE, body, channel_id=channel, message_id=message_id)
+        except Refused as error:
+            if error.code in (*TOKEN_UNKNOWN, TOO_OLD_TO_EDIT):
+                raise MessageGone(str(error)) from None
+            raise
+
+    async def delete(self, message_id: str, message: Message) -> None:
+        ticket = await self._tickets.of(message.in_reply_to)
+        try:
+            if ticket and ticket.is_open and (message.number == 0 or ticket.discreet):
+                await self._hook(ticket, "DELETE", f"/messages/{message_id}")
+            elif not (ticket and ticket.discreet):
+                channel = await self._place(message)
+                await self._api.call("DELETE", MESSAGE, channel_id=channel, message_id=message_id)
+        except Refused as error:
+            if error.code not in TOKEN_UNKNOWN:
+                raise
+
+    async def find(self, message: Message, since: datetime) -> str | None:
+        """Look through what the bot wrote in the channel, where a nonce or the command itself does not settle it."""
+        ticket = await self._tickets.of(message.in_reply_to)
+        if ticket and (ticket.discreet or (ticket.is_open and message.number == 0)):
+            return None
+        if datetime.now(UTC) - since < NONCE_KNOWN and not (ticket and message.number == 0):
+            return None
+        after = snowflake_at(since - CLOCKS_DIFFER)
+        query = {"after": str(after), "limit": 100}
+        channel = await self._place(message)
+        written = await self._api.call("GET", MESSAGES, query=query, channel_id=channel)
+        return next((str(one["id"]) for one in written if one.get("author", {}).get("bot") and _is(one, message)), None)
+
+    async def typing(self, space: str) -> None:
+        """Show for ten seconds that the bot is writing."""
+        await self._api.call("POST", "/channels/{channel_id}/typing", channel_id=self._opened.get(space, space))
+
+    async def tell(self, event: MessageEvent, text: str) -> None:
+        """Tell a person why their message was not taken."""
+        _, channel, message_id = event.id.split(":")
+        nonce = hashlib.sha256(event.id.encode()).hexdigest()[:25]
+        body: dict[str, Any] = {"content": text, "nonce": nonce, "enforce_nonce": True, "allowed_mentions": NOBODY}
+        if not event.address.direct:
+            body["message_reference"] = _reference(message_id)
+        await self._api.call("POST", MESSAGES, body, channel_id=channel)
+
+    async def open_thread(self, parent: str, thread: str, question: str) -> str:
+        """Begin a thread with the message of the same id; return where to write: its parent if it may not be made."""
+        body = {"name": thread_name(question) or "Conversation", "auto_archive_duration": DAY_MINUTES}
+        place = thread
+        try:
+            await self._api.call("POST", MESSAGE + "/threads", body, channel_id=parent, message_id=thread)
+        except Refused as error:
+            if error.code in NO_THREADS_HERE:
+                place = parent
+            elif error.code != THREAD_EXISTS:
+                raise
+        self._opened[thread] = place
+        while len(self._opened) > REMEMBERED:
+            self._opened.popitem(last=False)
+        return place
+
+    async def _place(self, message: Message) -> str:
+        """Return the channel of a message; its thread is made if it is to begin with the message that is answered."""
+        space = message.address.space
+        if space in self._opened:
+            return self._opened[space]
+        parent = next((channel for channel, number in _asked(message.in_reply_to) if number == space), space)
+        return space if parent == space else await self.open_thread(parent, space, "")
+
+    async def _write(self, channel: str, message: Message) -> str:
+        content = render(message.shown)
+        body = {
+            "content": content,
+            "nonce": message.key,
+            "enforce_nonce": True,
+            "allowed_mentions": NOBODY,
+            "components": _components(message),
+        }
+        asked = next((number for place, number in _asked(message.in_reply_to[-1:]) if place == channel), None)
+        if asked and message.number == 0 and not message.address.direct:
+            body["message_reference"] = _reference(asked)
+        made = await self._api.call("POST", MESSAGES, body, channel_id=channel)
+        if made["content"] != content.strip():  # the one that an earlier attempt made, with the text of then
+            try:
+                change = {name: body[name] for name in ("content", "allowed_mentions", "components")}
+                await self._api.call("PATCH", MESSAGE, change, channel_id=channel, message_id=made["id"])
+            except Refused as error:
+                if error.code != UNKNOWN_MESSAGE:
+                    raise
+                again = body | {"nonce": message.key.replace("-", "+")}
+                made = await self._api.call("POST", MESSAGES, again, channel_id=channel)
+        return str(made["id"])
+
+    async def _answer(self, ticket: Ticket, message: Message) -> str:
+        body: dict[str, Any] = {"content": render(message.shown), "allowed_mentions": NOBODY}
+        body["components"] = _components(message)
+        if message.number == 0:
+            made = await self._hook(ticket, "PATCH", "/messages/@original", body)
+        else:  # only its sender sees it; Discord has no nonce here, so a crash in mid-send may repeat this part
+            made = await self._hook(ticket, "POST", "", body | {"flags": EPHEMERAL})
+        return str(made["id"])
+
+    async def _fallback(self, ticket: Ticket, message: Message) -> str:
+        """Return the channel for an answer that the command itself cannot take."""
+        if not ticket.discreet:
+            return message.address.space
+        if not ticket.user:
+            raise DeliveryRefused("Discord: it is not known any more who asked, and others must not read the answer")
+        return await self._api.direct(ticket.user)
+
+    async def _settle(self, message: Message) -> None:
+        """Take "thinking" away from further commands that this message answers as well."""
+        for ticket in await self._tickets.others(message.in_reply_to):
+            try:
+                await self._hook(ticket, "DELETE", "/messages/@original")
+            except Refused as error:
+                if error.code not in TOKEN_UNKNOWN:
+                    raise
+
+    async def _hook(self, ticket: Ticket, verb: str, path: str, body: Any = None) -> Any:
+        return await self._api.call(verb, HOOK + path, body, webhook_id=ticket.application, webhook_token=ticket.token)
+
+
+def _components(message: Message) -> list[dict[str, Any]]:
+    asks = message.final and message.last and message.rateable
+    return buttons(message.reply_id) if asks else []
+
+
+def _reference(message_id: str) -> dict[str, Any]:
+    return {"type": 0, "message_id": message_id, "fail_if_not_exists": False}
+
+
+def _asked(event_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Return channel and message of the messages that are answered; commands have none."""
+    split_ids = [event_id.split(":") for event_id in event_ids]
+    return [(parts[1], parts[2]) for parts in split_ids if len(parts) == 3 and parts[1].isdecimal()]
+
+
+def _is(written: dict[str, Any], message: Message) -> bool:
+    """Say whether what a bot wrote is this message, in full or as far as it had been written."""
+    text, content = str(written.get("content", "")), render(message.shown).strip()
+    if not text or not (text == content or (len(text) >= 20 and content.startswith(text))):
+        return False
+    answered = (written.get("message_reference") or {}).get("message_id")
+    if answered and answered not in [number for _, number in _asked(message.in_reply_to)]:
+        return False
+    ids = [button.get("custom_id", "") for row in written.get("components", ()) for button in row["components"]]
+    return all(one.endswith(message.reply_id) for one in ids)
