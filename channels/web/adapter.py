@@ -7,8 +7,10 @@ import socket
 from collections.abc import Iterator, Sequence
 
 import uvicorn
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from channels.base import Accept, Hook
+from channels.base import Accept, AsgiApp, Hook
 from channels.web.api import Routes, max_body
 from channels.web.guard import HOOKS, Guard
 from channels.web.settings import Web, refuse_open_door
@@ -48,7 +50,7 @@ class WebAdapter:
         routes = Routes(accept, self._room, self._store, self._settings, self._web.reply_timeout_s)
         served = routes.app(with_key=self._key is not None)
         for hook in self._hooks:
-            served.mount(f"{HOOKS}{hook.name}", hook.app(accept))
+            served.router.routes.append(Route(f"{HOOKS}{hook.name}", _Endpoint(hook.app(accept))))
             log.info("%s can call at %s%s", hook.name, HOOKS, hook.name)
         app = Guard(served, self._key, self._web.host, max_body(self._settings))
         server = _Server(
@@ -97,6 +99,19 @@ class WebAdapter:
             log.info("every call needs the API key: Authorization: Bearer WEB_API_KEY; the page asks for it")
         else:
             log.info("no API key is set, so only this machine is served")
+
+
+class _Endpoint:
+    """An application that answers at exactly one path.
+
+    Mounted, it would redirect to the path with a slash behind it, and networks follow no redirects.
+    """
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 class _Server(uvicorn.Server):
