@@ -152,7 +152,7 @@ class Updates:
 
     async def _pushed(self, session: aiohttp.ClientSession, update: Json) -> bool:
         try:
-            async with session.post(self.webhook["url"], json=update) as response:
+            async with session.post(self.webhook["url"], json=update, allow_redirects=False) as response:
                 await response.read()
                 self._reach("delivered")
                 if response.ok:
