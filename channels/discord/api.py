@@ -5,6 +5,7 @@ sends. What it would do by itself after a refusal, waiting out a 429 or repeatin
 here: a middleware of aiohttp sees those answers first. Bodies and answers are plain JSON, as at the gateway.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -55,6 +56,7 @@ class Api:
 
     def __init__(self, client: Callable[[], discord.Client | None]) -> None:
         self._client = client
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def call(
         self, verb: str, path: str, body: Any = None, query: dict[str, Any] | None = None, **ids: Any
@@ -67,9 +69,7 @@ class Api:
         if query:
             content["params"] = query
         try:
-            return await client.http.request(
-                Route(verb, path, **ids), timeout=TIMEOUT, middlewares=(_judge,), **content
-            )
+            return await self._answer(client, Route(verb, path, **ids), content)
         except discord.RateLimited as error:
             raise DeliveryLater("Discord: too many calls", error.retry_after, flood=True) from None
         except discord.HTTPException as error:
@@ -83,18 +83,41 @@ class Api:
                 raise DeliveryLater("the connection to Discord has just ended", AWAY_WAIT_S) from None
             raise
 
+    async def _answer(self, client: discord.Client, route: Route, content: dict[str, Any]) -> Any:
+        """Return the answer as soon as it is there: discord.py returns late where it then waits for the next window."""
+        good: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def judge(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            response = await send(request)
+            raw = await response.read()
+            if response.status == 429 or response.status >= 500:
+                raise _overloaded(response.status, raw)
+            if response.status < 300 and not good.done():
+                good.set_result(raw)
+            return response
+
+        call = asyncio.create_task(client.http.request(route, timeout=TIMEOUT, middlewares=(judge,), **content))
+        self._running.add(call)
+        call.add_done_callback(self._over)
+        try:
+            await asyncio.wait({call, good}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        if not good.done():
+            return call.result()
+        raw = good.result()
+        return json.loads(raw) if raw else None
+
+    def _over(self, call: asyncio.Task[Any]) -> None:
+        self._running.discard(call)
+        if not call.cancelled():
+            call.exception()  # whoever called has seen it, or had the answer before
+
     async def direct(self, user: str) -> str:
         """Return the channel of direct messages with a person."""
         channel = await self.call("POST", "/users/@me/channels", {"recipient_id": user})
         return str(channel["id"])
-
-
-async def _judge(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Raise for the answers that discord.py would wait for or repeat by itself."""
-    response = await send(request)
-    if response.status == 429 or response.status >= 500:
-        raise _overloaded(response.status, await response.read())
-    return response
 
 
 def _overloaded(status: int, raw: bytes) -> DeliveryError:

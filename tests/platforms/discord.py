@@ -39,6 +39,10 @@ class DiscordDouble(Double):
         self.rest = Rest(self)
         self._said: dict[str, Json] = {}
 
+    def start(self) -> None:
+        super().start()
+        self.gateway.url = f"ws://127.0.0.1:{self.port}/gateway"
+
     def application(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/gateway", self.gateway.handle)
@@ -50,7 +54,6 @@ class DiscordDouble(Double):
 
     @property
     def environment(self) -> dict[str, str]:
-        self.gateway.url = f"ws://127.0.0.1:{self.port}/gateway"
         return {
             "DISCORD_BOT_TOKEN": self.token,
             "DISCORD_API_URL": f"http://127.0.0.1:{self.port}{API}",
