@@ -66,13 +66,17 @@ class Handlers:
 
     def app(self, accept: Accept, signing_secret: str) -> AsyncApp:
         """Return the application of the SDK, which checks signatures where requests have some."""
+
+        async def authorize(team_id: str | None) -> AuthorizeResult:  # the SDK cannot call a method
+            return self._authorized(team_id)
+
         sdk_log.setLevel(logging.ERROR)  # it warns that it does not use SLACK_BOT_TOKEN, which is meant so
         app = AsyncApp(
             logger=sdk_log,
             name="rapport",
             client=self._teams.client(),
             signing_secret=signing_secret,
-            authorize=self._authorize,
+            authorize=authorize,
             process_before_response=True,  # the acknowledgement is the answer, and it comes last
         )
         sdk_log.setLevel(logging.WARNING)
@@ -96,7 +100,7 @@ class Handlers:
         app.error(_failed)
         return app
 
-    async def _authorize(self, team_id: str | None) -> AuthorizeResult:
+    def _authorized(self, team_id: str | None) -> AuthorizeResult:
         team = self._teams.known(team_id or "")
         if team is None and not self._teams.complete:
             raise NotYet
@@ -294,8 +298,5 @@ async def _failed(error: Exception) -> BoltResponse:
     if isinstance(error, StoreUnavailable | NotYet):
         log.warning("an event was not acknowledged: %s", error or "not signed in to Slack yet")
         return BoltResponse(status=503, body="")
-    if isinstance(error, BROKEN):
-        log.error("a payload of Slack could not be read; it is dropped", exc_info=error)
-        return BoltResponse(status=200, body="")
     log.error("an event could not be handled", exc_info=error)
     return BoltResponse(status=500, body="")
