@@ -47,15 +47,17 @@ def _groups(user: User) -> list[str]:
     lines = [f"Groups: people can add it (https://t.me/{user.username}?startgroup=true)."]
     if user.can_read_all_group_messages:
         lines.append(
-            "Privacy mode is off: Telegram sends it every message of its groups. It still answers only mentions, "
-            "answers to it and commands. To let it see no more than that: @BotFather, /setprivacy, Enable."
+            "Privacy mode is off: Telegram sends it every message of its groups. It answers only mentions, answers to "
+            "it and commands, and keeps nothing of the rest. If mentions do not reach it in a group that it joined "
+            "before, remove it there and add it again."
         )
     else:
         lines.append(
-            "Privacy mode is on: in groups it gets commands, answers to its messages and mentions, which is all it "
-            "needs. If mentions do not reach it in a group: @BotFather, /setprivacy, Disable, then remove it from the "
-            "group and add it again; or make it an administrator there. Reactions reach it only as an administrator."
+            "Privacy mode is on: in groups it gets only commands and answers to its own messages. For mentions: "
+            "@BotFather, /setprivacy, your bot, Disable; then remove it from its groups and add it again. (Or make it "
+            "an administrator of the group.)"
         )
+    lines.append("Reactions of people in groups reach it only where it is an administrator; the buttons always work.")
     return lines
 
 

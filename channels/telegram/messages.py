@@ -34,6 +34,7 @@ GROUP_EDIT_S = 3.1
 
 NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 UNREADABLE = ("can't parse entities", "message is too long", "text is empty")
+NO_TOPIC = "thread not found"
 UNCHANGED = "message is not modified"
 GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 NOTHING_TO_DELETE = ("message to delete not found", "message can't be deleted", "message_id_invalid")
@@ -61,17 +62,30 @@ class Messages:
         return buckets
 
     async def post(self, message: Message) -> str:
-        async def send(chat: int, **content: Any) -> str:
+        async def send(chat: int, thread: int | None, content: dict[str, Any]) -> str:
             sent = await self._bot.send_message(
                 chat,
-                message_thread_id=int(message.address.thread) if message.address.thread else None,
+                message_thread_id=thread,
                 reply_parameters=_answered(message, chat),
                 disable_notification=message.number > 0,  # one reply, one sound
                 **content,
             )
             return str(sent.message_id)
 
-        return await self._wherever(message, lambda chat: _readable(message, lambda **content: send(chat, **content)))
+        async def send_there(chat: int, content: dict[str, Any]) -> str:
+            thread = int(message.address.thread) if message.address.thread else None
+            try:
+                return await send(chat, thread, content)
+            except BadRequest as error:
+                # Topics of private chats come and go (and with some servers take no messages of bots): better beside
+                # the topic than not at all. In a group the other topics are other people's.
+                if thread is None or not message.address.direct or not says(error, NO_TOPIC):
+                    raise
+                return await send(chat, None, content)
+
+        return await self._wherever(
+            message, lambda chat: _readable(message, lambda **content: send_there(chat, content))
+        )
 
     async def edit(self, message_id: str, message: Message) -> None:
         async def change(chat: int, **content: Any) -> None:

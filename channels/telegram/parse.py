@@ -19,6 +19,7 @@ CHANNEL = "telegram"
 # Telegram's clients cut a pasted text at 4096; a part this long is most likely not the last one.
 CUT_CHARS = 4000
 QUIET_S = 1.0
+GENERAL = 1
 Payload = Mapping[str, Any]
 
 
@@ -72,7 +73,7 @@ def parse(
         address=Address(
             channel=CHANNEL,
             space=str(message["chat"]["id"]),
-            thread=str(message["message_thread_id"]) if message.get("is_topic_message") else None,
+            thread=_topic(message),
             direct=direct,
         ),
         user=user,
@@ -82,6 +83,12 @@ def parse(
         quiet_s=QUIET_S if "media_group_id" in message or len(text) >= CUT_CHARS else 0,
         sent_at=datetime.fromtimestamp(message["date"], UTC),
     )
+
+
+def _topic(message: Payload) -> str | None:
+    """Return the topic; None outside topics and in "General", which Telegram does not take as a topic to write in."""
+    topic = message["message_thread_id"] if message.get("is_topic_message") else GENERAL
+    return None if topic == GENERAL else str(topic)
 
 
 def _sender(message: Payload, me: Me, other_bots: bool) -> tuple[str, str | None] | None:

@@ -141,6 +141,8 @@ class Polling:
         return None
 
     async def _conflict(self, error: Conflict) -> None:
+        if not self._seat.mine:
+            return  # another process of ours took over
         if "webhook" not in error.message.lower():
             await self._trouble.pause(TWO_POLLERS, least_s=1.0)
             return

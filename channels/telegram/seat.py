@@ -29,6 +29,11 @@ class Seat:
         self._mine = asyncio.Event()
         self._waiting = False
 
+    @property
+    def mine(self) -> bool:
+        """Whether this process may poll."""
+        return self._mine.is_set()
+
     async def taken(self) -> None:
         """Return when this process may poll."""
         await self._mine.wait()

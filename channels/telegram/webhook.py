@@ -98,10 +98,10 @@ async def _update(request: Request) -> MutableMapping[str, Any] | None:
 async def announced(api: Api, section: Telegram, secret: str, notes: Notes) -> None:
     """Tell Telegram our address, and look from time to time whether it still has it. Runs until cancelled."""
     trouble, told = Trouble(), ""
-    have = ""
+    have: str | None = None  # the address in Telegram's own words
     while True:
         try:
-            if have != section.webhook_url:
+            if have is None:
                 await api.bot.set_webhook(section.webhook_url, allowed_updates=ALLOWED_UPDATES, secret_token=secret)
                 await asyncio.to_thread(notes.put, WEBHOOK_NOTE, section.webhook_url, REMEMBERED_S)
                 log.info("Telegram brings messages to [telegram] webhook_url; the web channel must serve it")
@@ -116,11 +116,11 @@ async def announced(api: Api, section: Telegram, secret: str, notes: Notes) -> N
             await trouble.pause("the webhook is set and not yet noted: %s", error)
             continue
         trouble.over()
-        if have and info.url != section.webhook_url:
+        if have is not None and info.url != have:
             log.warning("somebody changed the webhook of this bot; we set ours again")
-        have = info.url
-        if have != section.webhook_url:
+            have = None
             continue
+        have = info.url
         if info.last_error_message and info.last_error_message != told:
             told = info.last_error_message
             log.warning("Telegram could not bring messages to [telegram] webhook_url: %s", told)

@@ -33,7 +33,7 @@ class Methods:
     def __init__(self, chats: Chats, updates: Updates, rates: Rates, posts: list[Post]) -> None:
         self.me: Json = BOT | {
             "can_join_groups": True,
-            "can_read_all_group_messages": False,
+            "can_read_all_group_messages": True,
             "supports_inline_queries": False,
             "has_topics_enabled": False,
         }

@@ -92,6 +92,11 @@ def test_a_topic_is_a_thread() -> None:
     address = event("private_topic").address
     assert (address.space, address.thread, address.direct) == ("1001", "5", True)
     assert event("reply_thread").address.thread is None  # a chain of answers is no topic
+    update = payload("topic_mention")
+    update["message"]["message_thread_id"] = 1
+    general = parse(update, ME)
+    assert general
+    assert general.address.thread is None
 
 
 def test_an_anonymous_administrator_is_the_group() -> None:

@@ -206,7 +206,6 @@ async def test_what_cannot_be_taken_is_told_once_and_confirmed(double: TelegramD
 
 
 async def test_an_album_in_a_group_is_one_thing(double: TelegramDouble, listening: Listening) -> None:
-    double.privacy = False
     double.say("chatter", place="group", mention=False)
     double.album(["look", "", ""], place="group", user="bob")
     double.album(["not for you"], place="thread", user="bob")
@@ -219,7 +218,6 @@ async def test_an_album_in_a_group_is_one_thing(double: TelegramDouble, listenin
 
 
 async def test_a_pasted_text_in_a_group_is_one_thing(double: TelegramDouble, listening: Listening) -> None:
-    double.privacy = False
     double.say("word " * 1000, place="group", user="bob")
     double.say("chatter", place="group", user="bob", mention=False)
     double.say("bye", place="group")

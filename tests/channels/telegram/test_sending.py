@@ -167,6 +167,13 @@ async def test_a_chat_that_is_not_there_is_a_dead_letter(double: TelegramDouble,
         await adapter.send(reply("hello", gone, number=2))
 
 
+async def test_a_private_topic_that_is_gone_does_not_swallow_the_reply(
+    double: TelegramDouble, adapter: TelegramAdapter
+) -> None:
+    await adapter.send(reply("hello", direct("ada", double).model_copy(update={"thread": "5"})))
+    assert [post.text for post in double.seen_by()] == ["hello"]
+
+
 async def test_an_unsure_send_is_repeated_once_and_marked(double: TelegramDouble, adapter: TelegramAdapter) -> None:
     final = reply("**hello**", direct("ada", double))
     double.fault("post", "late")

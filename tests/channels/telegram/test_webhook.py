@@ -147,7 +147,7 @@ async def test_a_webhook_that_somebody_changed_is_set_again(
     monkeypatch.setattr(module, "LOOK_S", 0.05)
     double.fault("setWebhook", "error", times=2)
     make_listening().start()
-    await until(double.connected)
+    await until(lambda: "getWebhookInfo" in {call.method for call in double.calls if call.status})
 
     async def change() -> None:
         double.updates.set_webhook({"url": "http://127.0.0.1:1/x", "secret_token": "x"})
