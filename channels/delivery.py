@@ -143,24 +143,26 @@ class Delivery:
             return
         if sent and not sent.message:
             found = await self._network.find(message, sent.at)
-            message = message if found else replace(message, repeated=True)
-            sent = Sent(message=found, at=sent.at) if found else None
-        if sent and sent.message and not await self._edited(sent.message, message):
-            sent = None
-        if not sent or not sent.message:
-            sent = Sent(message=await self._posted(message))
-        await self._save(message, sent.model_copy(update={"digest": digest, "final": message.final}))
+            sent = sent.model_copy(update={"message": found, "repeated": sent.repeated or not found})
+        message = replace(message, repeated=bool(sent and sent.repeated))
+        message_id = sent.message if sent else None
+        if message_id and not await self._edited(message_id, message):
+            message_id = None
+        if not message_id:
+            message_id = await self._posted(message, sent)
+        now = Sent(message=message_id, digest=digest, final=message.final, repeated=message.repeated)
+        await self._save(message, now)
         if message.final:
-            name = f"reply:{message.address.space}:{sent.message}"
+            name = f"reply:{message.address.space}:{message_id}"
             await asyncio.to_thread(self._notes.put, name, message.reply_id, NOTE_TTL_S)
 
-    async def _posted(self, message: Message) -> str:
+    async def _posted(self, message: Message, before: Sent | None) -> str:
         await self._admit(message, editing=False)
-        await self._save(message, Sent())
+        await self._save(message, Sent(repeated=message.repeated))
         try:
             return await self._network.post(message)
         except (DeliveryLater, DeliveryRefused) as error:
-            await self._save(message, None)
+            await self._save(message, before if before and not before.message else None)  # no doubt but an older one
             await self._heed(error, message, editing=False)
             raise
 

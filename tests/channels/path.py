@@ -5,7 +5,6 @@ the queue by a thread. ``ChannelThread`` runs the adapter in this process, ``Cha
 """
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from core import settings
 from core.dialogue import Prompt
 from core.settings import Settings
 from core.store import Store, keys
+from rapport.procfile import consumer
 from tests.conftest import forget_settings
 from tests.platforms.base import Double
 from tests.waiting import eventually
@@ -157,11 +157,12 @@ class ChannelThread:
 
 
 class ChannelProcess:
-    """``python -m channels NAME``, started again whenever it is killed."""
+    """``python -m channels NAME``, started again whenever it is killed, as ``rapport up`` does it."""
 
-    def __init__(self, name: str, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, name: str, url: str, log: Path) -> None:
+        self._name = name
         self._command = [sys.executable, "-m", "channels", name]
-        self._environment = os.environ | environment
+        self._store = Store(url, quick_settings(), same)
         self._log = log.open("ab")
         self._stopping = threading.Event()
         self._killed = threading.Lock()
@@ -169,6 +170,11 @@ class ChannelProcess:
         self._process = self._start()
         self._thread = threading.Thread(target=self._watch, name=f"watch-{name}")
         self._thread.start()
+
+    @property
+    def sends(self) -> bool:
+        """Tell whether it is the one that sends the channel's replies."""
+        return self._store.redis.get(keys.courier(self._name)) == consumer(self._process.pid)
 
     def kill(self) -> None:
         """End it as the kernel does when memory is out."""
@@ -183,16 +189,16 @@ class ChannelProcess:
         self._process.terminate()
         self._thread.join()
         self._log.close()
+        self._store.close()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            self._command, cwd=ROOT, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT
-        )
+        return subprocess.Popen(self._command, cwd=ROOT, stdout=self._log, stderr=subprocess.STDOUT)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
             self._process.wait()
             if not self._stopping.is_set():
+                self._store.outbox(self._name).resign(consumer(self._process.pid))
                 self._process = self._start()
         try:
             self._process.wait(15)

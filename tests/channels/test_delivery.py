@@ -136,6 +136,26 @@ async def test_where_it_cannot_be_found_it_is_repeated_once_and_marked(wall: Wal
     assert texts(wall) == [PARTS[0], f"again: {PARTS[0]}", *PARTS[1:]]
 
 
+async def test_a_doubt_outlives_a_refusal(wall: Wall, delivery: Delivery) -> None:
+    wall.findable = False
+    wall.trouble = [("after post", DeliveryUnsure("no answer")), ("before post", DeliveryLater("flood", 0.01))]
+    for error in (DeliveryUnsure, DeliveryLater):
+        with pytest.raises(error):
+            await delivery.send(reply())
+    await delivery.send(reply())
+    assert texts(wall) == [PARTS[0], f"again: {PARTS[0]}", *PARTS[1:]]
+
+
+async def test_a_repeat_stays_marked_when_it_is_changed(wall: Wall, store: Store) -> None:
+    wall.findable = False
+    wall.trouble = [("after post", DeliveryUnsure("no answer"))]
+    with pytest.raises(DeliveryUnsure):
+        await Delivery(wall, store, "list").draft(draft("First"))
+    await Delivery(wall, store, "list").draft(draft("First part"))
+    await Delivery(wall, store, "list").send(reply("First part here."))
+    assert [message.repeated for message in wall.messages] == [False, True, True]
+
+
 async def test_a_refusal_is_no_doubt(wall: Wall, delivery: Delivery) -> None:
     wall.trouble = [("before post", DeliveryRefused("blocked"))]
     with pytest.raises(DeliveryRefused):

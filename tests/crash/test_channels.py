@@ -36,6 +36,7 @@ POINTS = (
 # At the end of each answer, so that one that is torn can be told from a whole one.
 END = "."
 MARK = "↻"
+STEPS = 20
 NUMBER = re.compile(r"m\d{3}")
 
 
@@ -55,10 +56,10 @@ def worker(redis_url: str) -> Iterator[Worker]:
 
 @pytest.mark.timeout(900)
 def test_killed_at_ten_points_nothing_is_lost_or_doubled(
-    double: Double, worker: Worker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    double: Double, worker: Worker, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     worker.script = answer
-    process = ChannelProcess(double.name, {}, tmp_path / "channel.log")
+    process = ChannelProcess(double.name, redis_url, tmp_path / "channel.log")
     killed: list[str] = []
     said: list[str] = []
     numbers = itertools.count()
@@ -82,11 +83,16 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
     try:
         for point in POINTS:
             let_in(double)
+            eventually(lambda: process.sends)
             kill_at(point)
             for number in itertools.islice(numbers, MESSAGES // len(POINTS)):
                 said.append(f"m{number:03d}")
                 double.say(said[-1], user=f"person{number % PEOPLE}")
-            eventually(quiet, timeout_s=90)
+            try:
+                eventually(quiet, timeout_s=40)
+            except AssertionError:
+                missing = sorted(set(said) - Ledger.of(double).whole.keys())
+                pytest.fail(f"at {point}: killed at {killed}, not answered {missing}")
     finally:
         process.stop()
     ledger = Ledger.of(double)
@@ -101,10 +107,11 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
 
 
 def answer(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+    """Take as long as the slowest network needs to show a draft and to change it."""
     whole = "; ".join(f"I heard {number} and answer at some length" for number in prompt.messages[-1].content.split())
-    for end in range(10, len(whole), 15):
-        on_text(whole[:end])
-        cancelled.wait(0.1)
+    for step in range(1, STEPS):
+        on_text(whole[: len(whole) * step // STEPS])
+        cancelled.wait(3 / STEPS)
     return whole + END
 
 
