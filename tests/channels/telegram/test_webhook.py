@@ -14,6 +14,7 @@ from channels.telegram.settings import credentials
 from channels.web.adapter import WebAdapter
 from channels.web.settings import Web
 from core.errors import InputError, StoreUnavailable
+from core.events import MessageEvent
 from core.settings import load
 from tests.channels.telegram.conftest import Listening, direct, reply
 from tests.channels.web.stack import free_port
@@ -123,10 +124,22 @@ async def test_only_telegram_gets_in(double: TelegramDouble, web: Listening, url
         assert (await client.get(url, headers=right)).status_code == 405
         assert (await client.post(url, content=b"{", headers=right)).status_code == 400
         assert (await client.post(url, json=[1], headers=right)).status_code == 400
-        assert (await client.post(url, content=b" " * 1_100_000, headers=right)).status_code == 400
         assert (await client.post(url, json=update, headers=right)).status_code == 200
         assert secret not in (await client.post(url, json=update)).text
     assert not web.events
+
+
+async def test_what_is_too_large_is_not_read_to_its_end(double: TelegramDouble, redis_url: str, url: str) -> None:
+    hook = make_hook()
+    assert hook
+
+    async def accept(event: MessageEvent) -> bool:
+        raise AssertionError("nothing is to be accepted")
+
+    transport = httpx.ASGITransport(hook.app(accept))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, headers={HEADER: credentials().secret}) as client:
+        assert (await client.post(url, content=b" " * 1_100_000)).status_code == 400
+    await hook.close()
 
 
 async def test_before_it_knows_who_it_is_messages_wait(double: TelegramDouble, web: Listening, url: str) -> None:
