@@ -37,6 +37,11 @@ class CatchUp:
         self._notes = notes
         self._horizon = horizon
 
+    async def begin(self) -> None:
+        """Note the beginning, if nothing has been noted before."""
+        if HEARD not in await asyncio.to_thread(self._notes.marks):
+            await self.heard_all()
+
     async def heard_all(self) -> None:
         """Note that everything until now was heard."""
         now = snowflake_at(datetime.now(UTC) - MARGIN)
@@ -51,10 +56,8 @@ class CatchUp:
 
         They look as they do at the gateway. Raises StoreUnavailable.
         """
+        await self.begin()
         marks = await asyncio.to_thread(self._notes.marks)
-        if HEARD not in marks:
-            await self.heard_all()
-            return
         since = max(int(marks[HEARD]), snowflake_at(datetime.now(UTC) - self._horizon))
         for channel_id, guild_id in _places(client, shard, since):
             async for message in self._read(channel_id, since):

@@ -188,6 +188,10 @@ class Connection:
             wait_s = self._longer()
             log.warning("Discord cannot be reached (%s); again in %.0f s", type(error).__name__, wait_s)
             return wait_s
+        except Exception:  # a payload that discord.py cannot read ends its client
+            wait_s = self._longer()
+            log.exception("discord.py failed; beginning anew in %.0f s", wait_s)
+            return wait_s
         finally:
             for task in (starting, watching):
                 task.cancel()

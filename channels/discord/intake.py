@@ -5,10 +5,12 @@ not fit here is read again from the channels afterwards.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
+from weakref import WeakValueDictionary
 
 import discord
 
@@ -107,6 +109,7 @@ class Intake:
         self._nothing_missed = asyncio.Event()
         self._nothing_missed.set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self) -> None:
         """Store what waits, until cancelled."""
@@ -228,8 +231,10 @@ class Intake:
         self._tickets.acknowledged(event.id)
 
     async def _take(self, event: MessageEvent, interaction: dict[str, Any]) -> None:
-        await self._tickets.keep(event.id, interaction, event.user, discreet=event.discreet)
-        await self._accept(event)
+        turn = self._turns.setdefault(event.user, asyncio.Lock())
+        async with turn:  # what one person says stays in order
+            await self._tickets.keep(event.id, interaction, event.user, discreet=event.discreet)
+            await self._accept(event)
 
     async def _within_deadline(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do it; return False if Redis is away or takes too long for an interaction."""
@@ -306,6 +311,8 @@ class Intake:
 
     async def _mark(self) -> None:
         """Note from time to time that everything was heard, and read what did not fit in here."""
+        with contextlib.suppress(StoreUnavailable):
+            await self._catch_up.begin()
         while True:
             await asyncio.sleep(HEARD_S)
             idle = self._waiting.empty() and not self._storing and not self._reading

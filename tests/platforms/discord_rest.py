@@ -33,6 +33,7 @@ class Interaction:
     answer_type: int | None = None
     flags: int = 0
     original: Json | None = None
+    withdrawn: bool = False
     followups: dict[str, Json] = field(default_factory=dict)
 
 
@@ -226,9 +227,9 @@ class Rest:
 
     def _drop_original(self, path: dict[str, str], _: Json, __: dict[str, str]) -> None:
         interaction = self._open(path)
-        if interaction.original is None:
-            raise Refusal(10008)
-        self._gone(interaction.original)
+        if interaction.original:
+            self._gone(interaction.original)
+        interaction.withdrawn = True  # what is still "thinking" goes as well
 
     def _followup(self, path: dict[str, str], body: Json, _: dict[str, str]) -> Json:
         interaction = self._open(path)
@@ -260,6 +261,8 @@ class Rest:
         if interaction is None or time.monotonic() - interaction.said_at > self.token_s:
             raise Refusal(50027)
         if interaction.answer_type is None:
+            raise Refusal(10015)
+        if interaction.withdrawn:
             raise Refusal(10008)
         return interaction
 

@@ -26,6 +26,7 @@ CODES = {
     10003: (404, "Unknown Channel"),
     10008: (404, "Unknown Message"),
     10013: (404, "Unknown User"),
+    10015: (404, "Unknown Webhook"),
     10062: (404, "Unknown interaction"),
     30034: (400, "Max number of daily application command creates has been reached (200)"),
     40060: (400, "Interaction has already been acknowledged."),
