@@ -1,0 +1,143 @@
+"""Replies that are shown while they are written, and everything that can end a stream too early."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from core.dialogue import Prompt
+from tests.channels.path import ChannelThread, Worker
+from tests.channels.slack.seen import called, calls, posted
+from tests.platforms.slack import Slack
+from tests.waiting import eventually
+
+WORDS = [f"word{number}" for number in range(40)]
+WHOLE = " ".join(WORDS)
+PART_OF_IT = 3
+
+
+def written(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+    for count in range(1, len(WORDS)):
+        on_text(" ".join(WORDS[:count]))
+        cancelled.wait(0.05)
+    return WHOLE
+
+
+@pytest.fixture(autouse=True)
+def _writes(worker: Worker) -> None:
+    worker.script = written
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_reply_in_a_thread_is_streamed_to_who_asked(slack: Slack) -> None:
+    slack.say("go on", place="group", user="bob")
+    post = posted(slack, WHOLE)
+
+    begun = calls(slack, "chat.startStream")
+    ended = called(slack, "chat.stopStream")
+    assert len(begun) == len(ended) == 1
+    assert begun[0]["recipient_user_id"] == slack.home.user("bob")
+    assert begun[0]["recipient_team_id"] == "T0ONE"
+    assert len(post.texts) > PART_OF_IT
+    assert all(later.startswith(earlier) for earlier, later in zip(post.texts, post.texts[1:], strict=False))
+    assert slack.feedback_buttons == 1
+    assert not calls(slack, "chat.postMessage")
+
+
+@pytest.mark.usefixtures("channel")
+def test_outside_of_a_thread_the_message_is_edited(slack: Slack) -> None:
+    slack.say("go on")
+    post = posted(slack, WHOLE)
+
+    assert len(post.texts) > 1
+    assert calls(slack, "chat.update")
+    assert not calls(slack, "chat.startStream")
+
+
+@pytest.mark.usefixtures("channel")
+@pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
+@pytest.mark.parametrize("kind", ["error", "drop", "late", "flood"])
+def test_whatever_happens_to_a_stream_the_reply_is_there_once(slack: Slack, method: str, kind: str) -> None:
+    slack.fault(method, kind, wait_s=0.5)  # type: ignore[arg-type]
+    slack.say("go on", place="group")
+    posted(slack, WHOLE)
+    slack.say("and on", place="group")
+    eventually(lambda: [post.text for post in slack.posts].count(WHOLE) == 2)
+
+    assert len(slack.posts) == 2
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_workspace_without_streams_is_asked_once(slack: Slack) -> None:
+    slack.missing = {"chat.startStream"}
+    slack.say("go on", place="group")
+    post = posted(slack, WHOLE)
+    slack.say("and on", place="group")
+    eventually(lambda: [post.text for post in slack.posts].count(WHOLE) == 2)
+
+    assert len(calls(slack, "chat.startStream")) == 1
+    assert len(post.texts) > 1, "it is edited instead"
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_stream_that_slack_closed_is_finished_by_an_edit(slack: Slack) -> None:
+    slack.stream_life_s = 0.5
+    slack.say("go on", place="group")
+    post = posted(slack, WHOLE)
+
+    assert len(slack.posts) == 1
+    assert [update["ts"] for update in called(slack, "chat.update")] == [post.id]
+    assert slack.feedback_buttons == 1
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_stream_that_the_reader_stopped_still_becomes_the_reply(slack: Slack) -> None:
+    slack.say("go on", place="group")
+    post = eventually(lambda: next((post for post in slack.posts if len(post.texts) > 1), None))
+    slack.home.channel().messages[post.id].stopped_by_user = True
+    slack.home.channel().messages[post.id].streaming = False
+
+    assert posted(slack, WHOLE).id == post.id
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_reply_that_differs_from_its_drafts_replaces_them(slack: Slack, worker: Worker) -> None:
+    def changed_its_mind(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        on_text("I think that")
+        eventually(lambda: slack.posts)
+        return "On second thought, no."
+
+    worker.script = changed_its_mind
+    slack.say("well?", place="group")
+    posted(slack, "On second thought, no.")
+
+    assert len(slack.posts) == 1
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_streamed_message_that_someone_deleted_is_posted_again(slack: Slack) -> None:
+    slack.say("go on", place="group")
+    post = eventually(lambda: next((post for post in slack.posts if len(post.texts) > 1), None))
+    del slack.home.channel().messages[post.id]
+
+    assert posted(slack, WHOLE).id != post.id
+
+
+def test_two_people_in_one_thread_get_an_answer_each_though_streams_broke_off(
+    slack: Slack, channel: ChannelThread, worker: Worker
+) -> None:
+    def own_words(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        said = prompt.messages[-1].content
+        for word in WORDS:
+            on_text(f"{said}: {word}")
+            cancelled.wait(0.03)
+        return f"{said}: done"
+
+    worker.script = own_words
+    slack.fault("chat.startStream", "late", times=2)
+    slack.say("I am Ada", place="thread", user="ada")
+    slack.say("I am Bob", place="thread", user="bob")
+    posted(slack, "I am Ada: done")
+    posted(slack, "I am Bob: done")
+
+    assert len(slack.posts) == 2
