@@ -37,13 +37,18 @@ class Rates:
         held = self._held.get(chat, 0.0) - now
         if held > 0.05:  # the wait is told in whole seconds and measured from the answer
             self._violations.append(f"wrote to chat {chat} {held:.2f} s before the end of the wait it was told")
-        wait = max(self._wait_chat(chat, now), self._wait_group(chat, now), self._wait_all(now))
+        waits = {
+            "a chat": self._wait_chat(chat, now),
+            "a group": self._wait_group(chat, now),
+            "all": self._wait_all(now),
+        }
+        limit, wait = max(waits.items(), key=lambda item: item[1])
         if wait <= 0:
             self._count(chat, now)
             return None
         if self.enforce:
             return self.flood(chat, wait)
-        self._violations.append(f"wrote too fast to chat {chat}: {wait:.2f} s too early")
+        self._violations.append(f"wrote too fast for {limit} ({chat}): {wait:.2f} s too early")
         self._count(chat, now)
         return None
 
