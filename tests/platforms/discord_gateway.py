@@ -206,6 +206,8 @@ class Gateway:
         if not session or not session.alive or not self.resumable:
             await socket.send({"op": INVALID_SESSION, "d": False})
             return None
+        if session.socket:
+            self._closing = asyncio.create_task(session.socket.response.close(code=4000))
         session.socket = socket
         for sequence, payload in list(session.events):
             if sequence > (data["seq"] or 0):

@@ -38,9 +38,11 @@ class Slack(Double):
         self.stream_life_s = 300.0
         self.listening = True  # False: what happens now, the bot is never told
         self.granted: set[str] | None = None  # scopes of the app; None: all
+        self.refused_scopes: set[str] = set()  # what calls lacked
         self.subscribed: set[str] | None = None  # events of the app; None: all
         self.missing: set[str] = set()  # methods that are unknown here
         self.app_token_error: str | None = None
+        self.refuse_with: str | None = None  # what the fault "refuse" says; None: what fits the method
         self.given_up: list[str] = []
         self.failed_commands: list[str] = []
         self.statuses: dict[tuple[str, str], str] = {}

@@ -74,6 +74,7 @@ class Deliverer:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.connections: list[Connection] = []
         self.opened = 0  # connections ever
+        self.refuse_sockets = 0  # so many of the next ones are not let in; their tickets are used up
 
     def ticket(self) -> str:
         """Return a ticket for one connection."""
@@ -86,6 +87,9 @@ class Deliverer:
         if request.query.get("ticket") not in self._tickets:
             return web.Response(status=408, text="the ticket was used or never given")
         self._tickets.discard(request.query["ticket"])
+        if self.refuse_sockets:
+            self.refuse_sockets -= 1
+            return web.Response(status=503, text="come again with a new ticket")
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         if len(self.connections) >= MOST_CONNECTIONS:

@@ -25,6 +25,7 @@ class Host(Protocol):
     port: int
     workspaces: dict[str, Workspace]
     app_token_error: str | None
+    refuse_with: str | None
     delivery: Deliverer
 
     @property
@@ -61,7 +62,7 @@ class Doors:
                 lambda: self._answer(method, token, arguments),
                 flood=_flood,
                 error=lambda: web.Response(status=500, text="<html>Internal Server Error</html>"),
-                refuse=lambda: web.json_response({"ok": False, "error": _permanent(method)}),
+                refuse=lambda: web.json_response({"ok": False, "error": self._host.refuse_with or _permanent(method)}),
             )
         except Dropped:
             if request.transport:

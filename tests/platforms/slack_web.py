@@ -34,6 +34,7 @@ class Host(Protocol):
     titles: dict[tuple[str, str], str]
     prompts: list[Answer]
     granted: set[str] | None
+    refused_scopes: set[str]
     missing: set[str]
     stream_life_s: float
     feedback_buttons: int
@@ -77,6 +78,7 @@ class WebApi:
         found = workspace.conversations.get(arguments.get("channel") or arguments.get("channel_id") or "")
         kind = found.kind if found else "im" if method == "conversations.list" else None
         if needed := rules.missing_scope(method, kind, self._host.granted):
+            self._host.refused_scopes.add(needed)
             raise Refusal("missing_scope", needed=needed, provided=",".join(sorted(self._host.granted or ())))
         self._look_for_pings(arguments, method)
         return {"ok": True, **self._methods[method](workspace, arguments)}

@@ -152,6 +152,28 @@ def test_messages_from_a_downtime_are_answered_once_and_in_order(
     assert len(double.posts) == 5
 
 
+def test_the_first_message_of_somebody_new_survives_a_restart(
+    double: DiscordDouble, start: Start, store: Store
+) -> None:
+    first = start()
+    eventually(lambda: store.notes("discord").get("session"))
+    first.stop()
+    double.say("hello", user="newcomer")
+    start()
+    settled(double, "you said hello", user="newcomer")
+    assert len(double.gateway.resumed) == 1
+
+
+def test_a_session_that_is_over_does_not_stop_the_start(double: DiscordDouble, start: Start, store: Store) -> None:
+    first = start()
+    eventually(lambda: store.notes("discord").get("session"))
+    first.stop()
+    double.gateway.resumable = False
+    start()
+    double.say("hello")
+    settled(double, "you said hello")
+
+
 def test_what_is_too_old_is_not_answered(double: DiscordDouble, start: Start, store: Store) -> None:
     first = start()
     eventually(lambda: marked(store))
@@ -219,6 +241,7 @@ def test_what_does_not_fit_while_redis_is_away_is_read_again(
 
 def test_two_processes_answer_once(double: DiscordDouble, start: Start, store: Store) -> None:
     start()
+    eventually(lambda: store.notes("discord").get("session"))
     start()
     eventually(lambda: len([one for one in double.gateway.sessions.values() if one.socket]) == 2)
     for number in range(5):
@@ -228,6 +251,7 @@ def test_two_processes_answer_once(double: DiscordDouble, start: Start, store: S
         settled(double, f"you said message {number}", double.world.general)
         settled(double, f"you said chat {number}", double.world.general)
     assert len(double.posts) == 10
+    assert len(double.gateway.identified) == 2
 
 
 def test_as_many_shards_are_started_as_discord_wants(
@@ -275,14 +299,16 @@ def test_a_platform_that_is_down_at_the_start_is_waited_for(
     assert "Discord cannot be reached" in caplog.text
 
 
-def test_the_end_is_said_to_discord(double: DiscordDouble, channel: ChannelThread, worker: Worker) -> None:
+def test_the_end_keeps_the_session_for_the_next_process(
+    double: DiscordDouble, channel: ChannelThread, worker: Worker
+) -> None:
     with worker.busy():
         double.say("hello")
         eventually(lambda: double.signs)
         began = time.monotonic()
         channel.stop()
     assert time.monotonic() - began < 5
-    eventually(lambda: double.gateway.closed == [1000])
+    eventually(lambda: double.gateway.closed == [4000])
 
 
 def test_replies_wait_for_the_connection(
