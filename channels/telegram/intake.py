@@ -7,13 +7,15 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from telegram import ReplyParameters
 from telegram.error import BadRequest, TelegramError
 
 from channels.base import Accept
 from channels.telegram.api import Api, markup, reason, says
 from channels.telegram.feedback import Pressed, Verdict, keyboard, pressed, reacted
+from channels.telegram.messages import limits
 from channels.telegram.parse import CHANNEL, CUT_CHARS, Me, Payload, parse
-from core.errors import InputError
+from core.errors import InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.store import Store
 
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 
 REMEMBERED = 1000
 PASTE_S = 2  # between the parts of one pasted text
-TELL_S = 3.0  # between two hints to the same chat: who sends too much must not make the bot do the same
+TELL_S = 3.0  # between two hints to the same person: who sends too much must not make the bot do the same
 THANKS: dict[Verdict | None, str] = {"up": "Thank you 👍", "down": "Thank you, noted 👎", None: "Taken back"}
 BAD = (KeyError, TypeError, ValueError, AttributeError)
 
@@ -33,6 +35,7 @@ class Intake:
         self._api = api
         self._people = store.people
         self._notes = store.notes(CHANNEL)
+        self._pace = store.pace(CHANNEL)
         self._other_bots = other_bots
         self._together = _Together()
         self._told: OrderedDict[str, float] = OrderedDict()
@@ -76,11 +79,20 @@ class Intake:
 
     async def _tell(self, event: MessageEvent, text: str) -> None:
         space, now = event.address.space, time.monotonic()
-        if now - self._told.get(space, -TELL_S) < TELL_S:
+        if now - self._told.get(event.person, -TELL_S) < TELL_S:
             return
-        _remember(self._told, space, now)
+        _remember(self._told, event.person, now)
+        budget = limits(event.address)
+        while wait_s := await asyncio.to_thread(self._pace.take, budget):
+            log.debug("a hint waits %.1f s", wait_s)
+            await asyncio.sleep(wait_s)
         thread = event.address.thread
-        await self._api.bot.send_message(int(space), text, message_thread_id=int(thread) if thread else None)
+        await self._api.bot.send_message(
+            int(space),
+            text,
+            message_thread_id=int(thread) if thread else None,
+            reply_parameters=ReplyParameters(int(event.id.rpartition(":")[2]), allow_sending_without_reply=True),
+        )
 
     async def _acknowledge(self, press: Pressed) -> None:
         await self._api.bot.answer_callback_query(press.query, THANKS[press.verdict])
@@ -105,6 +117,8 @@ class Intake:
                 await do()
             except TelegramError as error:
                 log.info("a hint or a mark on a button was not shown: %s", reason(error))
+            except StoreUnavailable as error:
+                log.info("a hint was not shown: %s", error)
 
         task = asyncio.create_task(quietly())
         self._beside.add(task)

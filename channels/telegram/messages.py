@@ -17,6 +17,7 @@ from channels.telegram.api import Api, markup, says, translated
 from channels.telegram.feedback import keyboard
 from channels.telegram.render import fits, quiet, render, units
 from channels.text import Part, split
+from core.dialogue import Address
 from core.store import Bucket
 
 T = TypeVar("T")
@@ -54,9 +55,7 @@ class Messages:
 
     def budget(self, message: Message, *, editing: bool) -> list[Bucket]:
         space, direct = message.address.space, message.address.direct
-        buckets = [Bucket(f"chat:{space}", CHAT_PER_S, 2), Bucket("all", ALL_PER_S, ALL_BURST)]
-        if not direct:
-            buckets.append(Bucket(f"group:{space}", GROUP_PER_S, GROUP_BURST))
+        buckets = limits(message.address)
         if editing and not message.final:
             buckets.append(Bucket(f"edits:{space}", 1 / (DIRECT_EDIT_S if direct else GROUP_EDIT_S)))
         return buckets
@@ -139,6 +138,14 @@ class Messages:
             except ChatMigrated as error:
                 self._moved[message.address.space] = error.new_chat_id
                 return await do(error.new_chat_id)
+
+
+def limits(address: Address) -> list[Bucket]:
+    """Return what any message to this chat counts against."""
+    buckets = [Bucket(f"chat:{address.space}", CHAT_PER_S, 2), Bucket("all", ALL_PER_S, ALL_BURST)]
+    if not address.direct:
+        buckets.append(Bucket(f"group:{address.space}", GROUP_PER_S, GROUP_BURST))
+    return buckets
 
 
 async def _readable(message: Message, send: Callable[..., Awaitable[T]]) -> T:
