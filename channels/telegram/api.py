@@ -99,14 +99,9 @@ def markup(keyboard: Keyboard | None) -> InlineKeyboardMarkup | None:
 
 @contextlib.contextmanager
 def translated(*, harmless: bool = False) -> Iterator[None]:
-    """Translate errors of the SDK. ``harmless``: what may have been done can be done again (an edit).
-
-    ChatMigrated passes: who sends knows where to go on.
-    """
+    """Translate errors of the SDK. ``harmless``: what may have been done can be done again (an edit)."""
     try:
         yield
-    except ChatMigrated:
-        raise
     except TelegramError as error:
         raise delivery_error(error, harmless=harmless) from None
 
@@ -116,6 +111,8 @@ def delivery_error(error: TelegramError, *, harmless: bool = False) -> DeliveryE
     if isinstance(error, RetryAfter):
         seconds = wait_s(error)
         return DeliveryLater(f"Telegram asks to wait {seconds:.0f} s", seconds, flood=True)
+    if isinstance(error, ChatMigrated):
+        return DeliveryLater("the group is becoming a supergroup")
     if isinstance(error, InvalidToken):
         return DeliveryLater("Telegram refuses TELEGRAM_BOT_TOKEN; set the bot's present token", TOKEN_RETRY_S)
     if isinstance(error, (Forbidden, BadRequest)):

@@ -25,7 +25,6 @@ REMEMBERED = 1000
 PASTE_S = 2  # between the parts of one pasted text
 TELL_S = 3.0  # between two hints to the same person: who sends too much must not make the bot do the same
 THANKS: dict[Verdict | None, str] = {"up": "Thank you 👍", "down": "Thank you, noted 👎", None: "Taken back"}
-BAD = (KeyError, TypeError, ValueError, AttributeError)
 
 
 class Intake:
@@ -46,7 +45,7 @@ class Intake:
         try:
             event = parse(update, me, other_bots=self._other_bots, continues=self._together.continues)
             press, reaction = pressed(update), reacted(update)
-        except BAD as error:
+        except Exception as error:  # it would be no better the next time, and must not hold up what comes after it
             # Neither text nor names: what is wrong is the form.
             log.warning("update %s (%s) is not understood: %s", update.get("update_id"), _kind(update), _type(error))
             return

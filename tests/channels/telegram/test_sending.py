@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from telegram.error import BadRequest, Forbidden, InvalidToken, NetworkError, RetryAfter, TelegramError, TimedOut
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    RetryAfter,
+    TelegramError,
+    TimedOut,
+)
 
 from channels.delivery import Message, MessageGone
 from channels.telegram.adapter import TelegramAdapter
@@ -233,6 +242,7 @@ def caused(error: TelegramError, cause: Exception) -> TelegramError:
     ("error", "kind"),
     [
         (lambda: RetryAfter(7), DeliveryLater),
+        (lambda: ChatMigrated(-5), DeliveryLater),
         (lambda: InvalidToken("The token `1:SECRET` was rejected by the server."), DeliveryLater),
         (lambda: Forbidden("Forbidden: bot was kicked from the group chat"), DeliveryRefused),
         (lambda: BadRequest("Not enough rights to send text messages to the chat"), DeliveryRefused),
