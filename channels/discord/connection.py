@@ -61,6 +61,9 @@ class Listener(Protocol):
     def ready(self, shard: int) -> None:
         """A new session of this shard has begun: what happened before was not told."""
 
+    async def before_sessions(self, client: discord.AutoShardedClient) -> None:
+        """A client is logged in; its sessions begin afterwards."""
+
 
 class Client(discord.AutoShardedClient):
     """discord.py's client with the fewest intents, keeping no messages and no members."""
@@ -89,6 +92,7 @@ class Client(discord.AutoShardedClient):
     async def setup_hook(self) -> None:
         """Called between login and the first session."""
         self._logged_in.set()
+        await self._listener.before_sessions(self)
         limits = await self.fetch_session_start_limits()
         if limits.remaining < SPARE_STARTS:
             wait_s = limits.reset_after / 1000
@@ -156,11 +160,12 @@ class Connection:
                 await asyncio.wait_for(client.close(), CLOSE_S)
 
     async def _leave(self) -> None:
-        """Leave the gateway: code 1000 ends the session, so that people see the bot go, and who asks now is told."""
+        """Leave the gateway without ending the sessions (code 4000): the next process may take them up."""
         if client := self.client:
-            shards = [shard.disconnect() for shard in client.shards.values()]
+            sockets = [client._get_websocket(shard_id=number) for number in client.shards]
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(*shards, return_exceptions=True), CLOSE_S)
+                closing = asyncio.gather(*(one.close(code=4000) for one in sockets), return_exceptions=True)
+                await asyncio.wait_for(closing, CLOSE_S)
 
     async def _one_client(self, client: Client) -> float:
         """Connect and stay so; return how long to wait before the next attempt."""

@@ -20,6 +20,7 @@ from channels.discord.api import NOBODY, Api, Refused
 from channels.discord.catchup import CatchUp
 from channels.discord.messages import EPHEMERAL, Messages
 from channels.discord.parse import CHANNEL, Me, parse, parse_command
+from channels.discord.sessions import Sessions
 from channels.discord.settings import Discord
 from channels.discord.tickets import Tickets
 from core.errors import DeliveryError, InputError, StoreUnavailable
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 WAITING = 1000  # messages that wait while Redis is away
 AGAIN_S = 0.5
-HEARD_S = 5.0  # between two marks of what was heard
+HEARD_S = 2.0  # between two marks of what was heard
 CATCH_UP_S = 10.0  # so long what is new waits for what is old, to keep the order
 DEADLINE_S = 1.0  # for the store; Discord gives 3 s in all to acknowledge a command
 TOLD_TTL_S = 3 * 86400.0
@@ -102,6 +103,8 @@ class Intake:
         self._catch_up = catch_up
         self._notes = notes
         self._people = people
+        self._sessions = Sessions(notes)
+        self._replaying = False
         self._waiting: asyncio.Queue[MessageEvent] = asyncio.Queue(WAITING)
         self._storing = False
         self._gap = False
@@ -126,6 +129,8 @@ class Intake:
             for task in [marking, *self._tasks]:
                 task.cancel()
             await asyncio.gather(marking, *self._tasks, return_exceptions=True)
+            with contextlib.suppress(StoreUnavailable):
+                await self._sessions.release()
 
     def received(self, raw: str) -> None:
         """Take a raw payload of the gateway."""
@@ -133,6 +138,8 @@ class Intake:
             return  # most of what the gateway tells is not for us, and some of it is large
         payload = json.loads(raw)
         event, data = payload.get("t"), payload.get("d")
+        if event in EVENTS and not self._replaying and (client := self._client()):
+            self._sessions.saw(payload, client.shard_count or 1)
         if event == "MESSAGE_CREATE":
             self._hear(data)
         elif event == "INTERACTION_CREATE":
@@ -146,12 +153,23 @@ class Intake:
         """Read what was missed before this session."""
         self._begin(self._read_missed(shard))
 
+    async def before_sessions(self, client: discord.AutoShardedClient) -> None:
+        """Hear the direct messages that the process before us did not store; the rest is read from the channels."""
+        self._replaying = True
+        try:
+            await self._sessions.replay(client)
+            await asyncio.sleep(0)  # what was told last is on its way here
+        finally:
+            self._replaying = False
+
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(_guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _hear(self, message: dict[str, Any]) -> None:
+        if self._replaying and "guild_id" in message:
+            return  # its server is not known yet
         if event := self._parsed(message):
             try:
                 self._waiting.put_nowait(event)
@@ -326,6 +344,7 @@ class Intake:
                 continue
             try:
                 await self._catch_up.heard_all()
+                await self._sessions.save()
             except StoreUnavailable as error:
                 log.debug("not marked: %s", error)
 

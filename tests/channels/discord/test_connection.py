@@ -246,7 +246,7 @@ def test_two_processes_answer_once(double: DiscordDouble, start: Start, store: S
     eventually(lambda: len([one for one in double.gateway.sessions.values() if one.socket]) == 2)
     for number in range(5):
         double.say(f"message {number}", user=f"user{number}", place="group")
-        double.command("chat", user=f"user{number}", place="group", message=f"chat {number}")
+        double.command("chat", user=f"other{number}", place="group", message=f"chat {number}")
     for number in range(5):
         settled(double, f"you said message {number}", double.world.general)
         settled(double, f"you said chat {number}", double.world.general)
