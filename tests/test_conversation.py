@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.dialogue import Turn
-from core.store.connection import connect
+from tests.up import Up
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
@@ -68,45 +66,6 @@ def test_a_missing_model_folder_ends_the_start_with_what_to_do(tmp_path: Path) -
     assert "models/none" in done.stderr
     assert "[generation] model" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-class Up:
-    """A running `rapport up`."""
-
-    def __init__(self, data: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._data = data
-        self._log = (data / "up.log").open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "rapport", "up"],
-            cwd=ROOT,
-            env=os.environ | {"RAPPORT_STACK__DATA": str(data), "RAPPORT_WEB__PORT": str(self.port)},
-            stdout=self._log,
-            stderr=self._log,
-        )
-        eventually(self.ready, 90)
-
-    def ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def workers(self) -> list[dict[str, object]]:
-        with connect(f"unix://{self._data}/redis/redis.sock") as client:
-            return [json.loads(client.get(key) or "{}") for key in client.scan_iter("rapport:worker:*")]
-
-    def history(self, user: str) -> list[Turn]:
-        with connect(f"unix://{self._data}/redis/redis.sock") as client:
-            return [Turn.model_validate_json(raw) for raw in client.lrange(f"rapport:history:web:api:{user}", 0, -1)]
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-        self._log.close()
 
 
 @pytest.fixture
