@@ -55,13 +55,15 @@ class Intake:
     async def catch_up(self, since: float, accept: Accept) -> None:
         """See catchup.py; what fails is tried again until it is done or cancelled."""
         for team in self.teams:
+            wait_s = CATCH_UP_RETRY_S
             while True:
                 try:
                     await catch_up(team, since, lambda body: self.handlers.take(body, accept))
                     break
                 except (DeliveryError, StoreUnavailable) as error:
-                    log.warning("catching up with direct messages waits %.0f s: %s", CATCH_UP_RETRY_S, error)
-                    await asyncio.sleep(CATCH_UP_RETRY_S)
+                    log.warning("catching up with direct messages waits %.0f s: %s", wait_s, error)
+                    await asyncio.sleep(wait_s)
+                    wait_s = min(2 * wait_s, HOUR_S)
 
     async def _last_alive(self) -> float | None:
         """Return when events last came in, by what any process noted; None if this is the first time."""

@@ -67,6 +67,11 @@ class Answers:
             raise DeliveryRefused("the bot is no member of the conversation, and the command is too old")
         return str((await asked(team.api.chat_postMessage(channel=note["user"], **body)))["ts"])
 
+    async def secret(self, event_ids: Sequence[str]) -> bool:
+        """Say whether the answer to slash commands is for their sender alone, so that it cannot be found again."""
+        note = await asyncio.to_thread(self._recall, event_ids)
+        return note is None or bool(note["discreet"])
+
     def _recall(self, event_ids: Sequence[str]) -> dict[str, Any] | None:
         """Return the newest note; if any of the commands was discreet, the answer is."""
         raws = [self._notes.get(f"slash:{event_id}") for event_id in event_ids]

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -44,6 +45,7 @@ PROMPTS = [
     {"title": "I had a rough day", "message": "I had a rough day."},
     {"title": "What can you do?", "message": "/help"},
 ]
+BUTTONS: dict[str, Verdict] = {render.UP: "up", render.DOWN: "down"}
 THUMBS: dict[str, Verdict] = {"+1": "up", "thumbsup": "up", "-1": "down", "thumbsdown": "down"}
 
 
@@ -63,6 +65,7 @@ class Handlers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._alive_at = 0.0
         self._strangers: dict[str, float] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def app(self, accept: Accept, signing_secret: str) -> AsyncApp:
         """Return the application of the SDK, which checks signatures where requests have some."""
@@ -118,6 +121,16 @@ class Handlers:
         team = self._team(body)
         if team is None:
             return False
+        async with self._turn(body):
+            return await self._take(team, body, accept)
+
+    def _turn(self, body: Mapping[str, Any]) -> asyncio.Lock:
+        """Return the lock that keeps what one person says in one place in order, whatever must be looked up for it."""
+        said = body.get("event")
+        place = f"{said.get('channel')}:{said.get('user')}" if isinstance(said, Mapping) else ""
+        return self._turns.setdefault(place, asyncio.Lock())
+
+    async def _take(self, team: Team, body: Mapping[str, Any], accept: Accept) -> bool:
         try:
             event = await self._event(body, team)
         except BROKEN:
@@ -244,7 +257,7 @@ class Handlers:
     async def _on_press(self, body: dict[str, Any], ack: AsyncAck) -> None:
         team, action = self._team(body), body["actions"][0]
         value, _, reply_id = str(action.get("value")).partition(":")
-        verdict = THUMBS.get({render.UP: "+1", render.DOWN: "-1"}.get(value, ""))
+        verdict = BUTTONS.get(value)
         if team and verdict and reply_id:
             await self._rate(team, body["user"]["id"], reply_id, verdict)
             place, message = body["channel"]["id"], body.get("message") or {}

@@ -11,6 +11,7 @@ from slack_bolt.response import BoltResponse
 from channels.base import Accept, AsgiApp
 from channels.slack.adapter import Intake
 from channels.slack.parse import CHANNEL
+from core.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class SlackHook:
     def app(self, accept: Accept) -> AsgiApp:
         """Return the application; must be called within the event loop that serves it."""
         bolt = self._intake.handlers.app(accept, self._signing_secret)
-        self._starting = asyncio.create_task(self._intake.start(accept), name="slack hook")
+        self._starting = asyncio.create_task(self._start(accept), name="slack hook")
 
         async def serve(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
@@ -39,6 +40,12 @@ class SlackHook:
             await _send(send, await _answer(bolt, scope, receive))
 
         return serve
+
+    async def _start(self, accept: Accept) -> None:
+        try:
+            await self._intake.start(accept)
+        except SettingsError as error:  # it ends the Slack channel's own process; the page goes on without Slack
+            log.error("%s", error)
 
     async def close(self) -> None:
         """See channels.base.Hook."""

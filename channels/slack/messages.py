@@ -13,7 +13,7 @@ from typing import Any
 
 from channels.delivery import Message, MessageGone
 from channels.slack import render
-from channels.slack.answers import ANSWERED, Answers, is_slash
+from channels.slack.answers import ABSENT, ANSWERED, Answers, is_slash
 from channels.slack.streams import Streams
 from channels.slack.teams import Team, Teams
 from channels.slack.trouble import LockedOut, Refused, asked
@@ -153,7 +153,7 @@ class Messages:
 
     async def find(self, message: Message, since: datetime) -> str | None:
         """See channels.delivery.Network."""
-        if any(map(is_slash, message.in_reply_to)):
+        if any(map(is_slash, message.in_reply_to)) and await self._answers.secret(message.in_reply_to):
             return None
         team = self._team(message)
         oldest = since.timestamp() - CLOCKS_S
@@ -201,6 +201,9 @@ class Messages:
             if error.code != "missing_scope":
                 raise
             log.warning("a message that may have been sent cannot be looked for and is sent again: %s", error)
+        except Refused as error:
+            if not (error.code in ABSENT and any(map(is_slash, message.in_reply_to))):
+                raise
         return found
 
     def _team(self, message: Message) -> Team:

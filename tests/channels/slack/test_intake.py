@@ -57,6 +57,20 @@ def test_people_are_called_by_their_names(slack: Slack) -> None:
 
 
 @pytest.mark.usefixtures("channel")
+def test_what_a_person_says_stays_in_order_though_their_name_must_be_looked_up(
+    slack: Slack, worker: Worker, store: Store
+) -> None:
+    slack.fault("users.info", "slow", wait_s=0.4)
+    for number in range(5):
+        slack.say(f"m{number}")
+    eventually(lambda: len(slack.acknowledged) >= 5)
+    eventually(lambda: "m4" in "".join(turn.text for turn in store.people.history(ADA)))
+
+    said = " ".join(turn.text for turn in store.people.history(ADA) if turn.role == "user")
+    assert said.split() == ["m0", "m1", "m2", "m3", "m4"]
+
+
+@pytest.mark.usefixtures("channel")
 def test_what_cannot_be_read_is_named(slack: Slack) -> None:
     voice = {
         "id": "F1",
@@ -102,6 +116,28 @@ def test_other_words_after_the_command_are_said_in_front_of_all(slack: Slack) ->
 
     assert post.ephemeral_for is None
     assert post.extra["bot_id"] == slack.home.bot_id
+
+
+@pytest.mark.usefixtures("channel")
+def test_an_answer_in_front_of_all_is_found_again_after_a_doubt(slack: Slack) -> None:
+    slack.fault("chat.postMessage", "late")
+    slack.slash("what a day", place="group")
+    posted(slack, "you said what a day")
+    called(slack, "conversations.history")
+    slack.slash("what a night", place="group")
+    posted(slack, "you said what a night")
+
+    assert len(slack.posts) == 2
+
+
+@pytest.mark.usefixtures("channel")
+def test_an_answer_for_one_alone_is_marked_when_it_may_be_there_already(slack: Slack) -> None:
+    slack.fault("response_url", "late")
+    slack.slash("new")
+    eventually(lambda: len(slack.posts) == 2)
+
+    assert slack.posts[1].text.endswith(slack.posts[0].text)
+    assert slack.posts[1].text.startswith("_(You may have this answer already.)_")
 
 
 @pytest.mark.usefixtures("channel")
