@@ -8,14 +8,15 @@ PIP    := $(PY) -m pip install --disable-pip-version-check
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help chat up doctor test check format bench lock clean
+.PHONY: help chat up doctor test crash check format bench lock clean
 
 help:
 	@echo 'make chat    a conversation in this terminal (or from a pipe)'
 	@echo 'make up      web page, worker and every channel with a token in .env'
 	@echo 'make doctor  what is fine, what is missing and how to fix it'
 	@echo 'make test    all tests        make check   lint, format, types'
-	@echo 'make bench   pipeline figures make clean   remove what was built (conversations stay in data/)'
+	@echo 'make crash   kills processes  make bench   pipeline figures'
+	@echo 'make clean   remove what was built (conversations stay in data/)'
 
 chat: $(VENV)/run.stamp
 	@$(PY) -m rapport chat
@@ -28,6 +29,9 @@ doctor: $(VENV)/run.stamp
 
 test: $(VENV)/test.stamp
 	@$(PY) -m pytest
+
+crash: $(VENV)/test.stamp
+	@$(PY) -m pytest tests/crash --crash full
 
 check: $(VENV)/test.stamp
 	@$(PY) -m ruff check .

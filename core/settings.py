@@ -105,7 +105,7 @@ class History(Section):
 class Inbox(Section):
     """Limits on what is accepted, and the timing of the path."""
 
-    max_chars: int = Field(4000, ge=1, le=100_000)
+    max_chars: int = Field(8000, ge=1, le=100_000)
     max_waiting: int = Field(50, ge=1)
     seen_days: float = Field(3, gt=0)
     stale_hours: float = Field(12, gt=0)

@@ -5,12 +5,16 @@ import sys
 import typer
 
 from core.errors import RapportError
+from rapport import networks
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="A messaging bot that reads the mood and answers in a fitting tone.",
 )
+app.add_typer(networks.slack, name="slack")
+app.add_typer(networks.telegram, name="telegram")
+app.add_typer(networks.discord, name="discord")
 
 
 @app.command()

@@ -152,13 +152,21 @@ def _web(conf: Settings) -> Iterator[Finding]:
 
 def _networks(conf: Settings) -> Iterator[Finding]:
     for channel, needed in procfile.SECRETS.items():
+        what = f"channel {channel}"
         missing = procfile.missing_secrets(channel)
-        if not missing:
-            there = [name for one in needed for name in one.split("|") if settings.variables().get(name, "").strip()]
-            yield Finding(f"channel {channel}", "fine", f"set: {', '.join(there)}")
-        else:
+        if missing:
             state: State = "off" if len(missing) == len(needed) else "broken"
-            yield Finding(f"channel {channel}", state, f"to use it, set {' and '.join(missing)} in .env")
+            yield Finding(
+                what, state, f"to use it, set {' and '.join(missing)} in .env; docs/{channel}.md has the steps"
+            )
+            continue
+        try:
+            procfile.refuse_wrong_settings(channel)
+        except RapportError as error:
+            yield Finding(what, "broken", str(error))
+        else:
+            names = [name for one in needed for name in one.split("|") if settings.variables().get(name, "").strip()]
+            yield Finding(what, "fine", f"set: {', '.join(names)}")
 
 
 CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {

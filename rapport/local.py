@@ -92,7 +92,10 @@ def up() -> None:
     models.refuse_missing(conf)
     web = settings.load_section("web", Web)
     refuse_open_door(web, api_key())
-    names = ["worker", "web", *procfile.configured_channels()]
+    networks = procfile.configured_channels()
+    for network in networks:
+        procfile.refuse_wrong_settings(network)
+    names = ["worker", "web", *networks]
     wishes = Wishes()
     out = _Output(highlight=False, markup=False, soft_wrap=True)
     with _redis(out.print) as url, _signals(wishes):

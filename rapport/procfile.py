@@ -1,5 +1,6 @@
 """What the stack consists of: the processes of the Procfile, and which channels are configured."""
 
+import importlib
 import shlex
 import socket
 import sys
@@ -58,6 +59,13 @@ def configured_channels() -> list[str]:
                 "Set it in .env or the environment, or remove the others to go without this channel."
             )
     return configured
+
+
+def refuse_wrong_settings(channel: str) -> None:
+    """Raise SettingsError for what would end this channel's process at its start."""
+    room = importlib.import_module(f"channels.{channel}.settings")  # light: no SDK
+    settings.load_section(channel, getattr(room, channel.capitalize()))
+    room.credentials()
 
 
 class WorkerProcess:

@@ -17,6 +17,10 @@ ROOT = Path(__file__).parent.parent
 PRIVATE = ("_TOKEN", "_SECRET", "_API_KEY", "_API_URL", "_GATEWAY_URL")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--crash", choices=["short", "full"], default="short", help="how much tests/crash does")
+
+
 @dataclass(frozen=True)
 class RedisServer:
     """A server that lives as long as the session."""

@@ -77,9 +77,20 @@ def test_product_files_stay_readable_in_one_sitting() -> None:
     assert not long
 
 
-@pytest.mark.parametrize("channel", ["terminal", "web"])
-def test_a_channel_process_is_light(channel: str, redis_url: str) -> None:
+# Nobody is called with these.
+TOKENS = {
+    "SLACK_BOT_TOKEN": "xoxb-1",
+    "SLACK_APP_TOKEN": "xapp-1",
+    "TELEGRAM_BOT_TOKEN": "123456:abcdefghijklmnopqrstuvwxyz",
+    "DISCORD_BOT_TOKEN": "MTIzNDU2Nzg5MDEyMzQ1Njc4.abcdef.abcdefghijklmnopqrstuvwxyz",
+}
+
+
+@pytest.mark.parametrize("channel", ["terminal", "web", "slack", "telegram", "discord"])
+def test_a_channel_process_is_light(channel: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No torch or transformers, and less than 120 MB resident, with the adapter made and the wake-ups ready."""
+    for name, value in TOKENS.items():
+        monkeypatch.setenv(name, value)
     code = (
         "import sys\n"
         "from pathlib import Path\n"

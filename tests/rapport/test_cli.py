@@ -1,5 +1,6 @@
-"""Wrong settings and missing parts: one line that says what to do, exit code 1, no traceback."""
+"""Wrong settings and missing parts: one line that says what to do, exit code 1, no traceback. And what it prints."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,11 +8,21 @@ from pathlib import Path
 import pytest
 
 from core import settings
+from tests.channels.path import surroundings
+from tests.platforms.discord import DiscordDouble
+from tests.platforms.telegram import TelegramDouble
 
 
 def rapport(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "rapport", *arguments]
     return subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, input="", timeout=60, check=False)
+
+
+def said(*arguments: str) -> str:
+    """Run a command that must succeed; return its output."""
+    ended = rapport(*arguments)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 def the_error(*arguments: str) -> str:
@@ -96,3 +107,22 @@ def test_help_names_every_command() -> None:
     assert said.returncode == 0
     for command in ("chat", "up", "worker", "doctor"):
         assert command in said.stdout
+
+
+def test_slacks_manifest_is_printed_for_socket_mode_or_for_an_address() -> None:
+    by_socket = json.loads(said("slack", "manifest"))
+    assert by_socket["settings"]["socket_mode_enabled"] is True
+    by_http = json.loads(said("slack", "manifest", "--url", "https://bot.example.org"))
+    assert "https://bot.example.org/hooks/slack" in json.dumps(by_http)
+
+
+def test_telegrams_check_says_what_the_bot_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    with surroundings(TelegramDouble(), monkeypatch):
+        assert "@RapportTestBot" in said("telegram", "check")
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "")
+    assert "@BotFather" in the_error("telegram", "check")
+
+
+def test_discords_link_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with surroundings(DiscordDouble(), monkeypatch):
+        assert "https://discord.com/oauth2/authorize?client_id=" in said("discord", "invite")

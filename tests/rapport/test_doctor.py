@@ -118,7 +118,7 @@ def test_a_running_private_redis_is_examined(tmp_path: Path) -> None:
 def test_tokens_are_told_as_set_or_not_and_never_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "123456:very-secret")
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "123456:very-secret-and-as-long-as-it-must-be")
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-very-secret")
     found = findings()
     assert [found[f"channel {name}"].state for name in ("slack", "telegram", "discord")] == ["broken", "fine", "off"]
@@ -128,6 +128,14 @@ def test_tokens_are_told_as_set_or_not_and_never_shown(
 
 
 def test_a_token_of_the_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text("DISCORD_BOT_TOKEN=abc\n")
+    (tmp_path / ".env").write_text("DISCORD_BOT_TOKEN=MTIzNDU2Nzg5MDEyMzQ1Njc4.abcdef.very-secret-and-long-enough\n")
     monkeypatch.setenv("RAPPORT_ENV_FILE", str(tmp_path / ".env"))
     assert findings()["channel discord"].state == "fine"
+
+
+def test_what_can_be_no_token_is_told_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "my-secret")
+    found = findings()["channel telegram"]
+    assert found.state == "broken"
+    assert "@BotFather" in found.text
+    assert "my-secret" not in found.text
