@@ -21,7 +21,7 @@ from tests.channels.test_contract import DOUBLES
 from tests.platforms.base import Double
 from tests.waiting import eventually
 
-MESSAGES = 20  # a point
+MESSAGES = 20  # a point; half of it in the short form
 PEOPLE = 10
 POINTS = (
     "delivering",  # the network is about to hand a message over
@@ -69,7 +69,8 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
 ) -> None:
     worker.script = answer
     process = ChannelProcess(double.name, redis_url, tmp_path / "channel.log")
-    points = POINTS if request.config.getoption("--crash") == "full" else SHORT
+    full = request.config.getoption("--crash") == "full"
+    points, messages = (POINTS, MESSAGES) if full else (SHORT, MESSAGES // 2)
     killed: list[str] = []
     said: list[str] = []
     numbers = itertools.count()
@@ -87,7 +88,7 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
             let_in(double)
             eventually(lambda: process.sends)
             kill_at(point, process, double, worker, killed)
-            for number in itertools.islice(numbers, MESSAGES):
+            for number in itertools.islice(numbers, messages):
                 said.append(f"m{number:03d}")
                 double.say(said[-1], user=f"person{number % PEOPLE}")
             try:
@@ -105,6 +106,33 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
     assert ledger.doubled == 0
     assert ledger.marked <= (len(killed) if double.name == "telegram" else 0)
     assert ledger.torn <= ledger.marked, "what is torn is followed by its repeat"
+    assert not double.violations, double.violations
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_at_once_answer_once_and_in_order(
+    double: Double, worker: Worker, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker.script = lambda prompt, on_text, cancelled: prompt.messages[-1].content + END
+    processes = [ChannelProcess(double.name, redis_url, tmp_path / f"channel{number}.log") for number in (1, 2)]
+    said = [f"m{number:03d}" for number in range(40)]
+    try:
+        let_in(double)
+        eventually(lambda: any(process.sends for process in processes))
+        for number, text in enumerate(said):
+            double.say(text, user=f"person{number % PEOPLE}")
+        eventually(lambda: Ledger.of(double).whole.keys() == set(said), timeout_s=60)
+    finally:
+        for process in processes:
+            process.stop()
+    ledger = Ledger.of(double)
+    with capsys.disabled():
+        print(f"\n{double.name}: two processes, {len(said)} messages, {ledger}")
+    assert set(ledger.whole.values()) == {1}
+    for person in range(PEOPLE):
+        posts = double.seen_by(f"person{person}")
+        numbers = [number for post in posts for number in NUMBER.findall(post.text)]
+        assert numbers == sorted(numbers), "a person's answers come in the order of what was said"
     assert not double.violations, double.violations
 
 
