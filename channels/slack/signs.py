@@ -5,6 +5,7 @@ import logging
 import time
 
 from channels.slack.answers import is_slash
+from channels.slack.streams import UNAVAILABLE
 from channels.slack.teams import Team, Teams
 from channels.slack.trouble import LockedOut, Refused, asked
 from core.errors import DeliveryError, StoreUnavailable
@@ -39,8 +40,11 @@ class Signs:
             try:
                 await asked(team.api.assistant_threads_setStatus(channel_id=channel, thread_ts=thread, status=STATUS))
                 return
-            except (Refused, LockedOut) as error:
+            except LockedOut as error:
                 _forbid(self._without_status, team_id, error)
+            except Refused as error:
+                if error.code in UNAVAILABLE:
+                    _forbid(self._without_status, team_id, error)
         if _allowed(self._without_reactions, team_id):
             await self._react(team, channel, ts)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from core import settings
 from core.dialogue import Prompt
 from core.store import Store
 from tests.channels.path import ChannelThread, Worker
@@ -246,13 +247,13 @@ def test_where_no_status_can_be_shown_there_are_eyes_until_the_answer(
 @pytest.mark.usefixtures("channel")
 @pytest.mark.parametrize("place", ["direct", "group"])
 def test_a_message_that_cannot_be_taken_is_explained_once(slack: Slack, place: str) -> None:
-    said = slack.say("x" * 5000, place=place)  # type: ignore[arg-type]
+    said = slack.say("x" * (settings.load().inbox.max_chars + 1), place=place)  # type: ignore[arg-type]
     post = eventually(lambda: slack.posts[0] if slack.posts else None)
     slack.redeliver(said)
     slack.say("short", place=place)  # type: ignore[arg-type]
     posted(slack, "you said short")
 
-    assert "5,0" in post.text
+    assert "I can take" in post.text
     assert post.ephemeral_for == (None if place == "direct" else slack.home.user("ada"))
     assert len(slack.posts) == 2
     assert not slack.given_up

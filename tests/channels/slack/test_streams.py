@@ -11,7 +11,7 @@ from tests.channels.slack.seen import called, calls, posted
 from tests.platforms.slack import Slack
 from tests.waiting import eventually
 
-WORDS = [f"word{number}" for number in range(40)]
+WORDS = [f"word{number}" for number in range(25)]
 WHOLE = " ".join(WORDS)
 PART_OF_IT = 3
 
