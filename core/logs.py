@@ -49,7 +49,8 @@ def _secrets() -> list[str]:
     """Return what must not be logged, the longest first: one may be a part of another."""
     values = [value for name, value in variables().items() if SECRET_VARIABLES.search(name)]
     passwords = [match[1] or match[2] for value in values for match in PASSWORD.finditer(value)]
-    found = {value.strip() for value in (*values, *passwords, *map(unquote, passwords))}
+    listed = [part for value in values for part in value.split(",")]  # tokens of several workspaces
+    found = {value.strip() for value in (*values, *listed, *passwords, *map(unquote, passwords))}
     return sorted((value for value in found if len(value) >= SHORTEST), key=len, reverse=True)
 
 

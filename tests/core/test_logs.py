@@ -29,6 +29,16 @@ def test_secrets_never_reach_the_log(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert not any(secret in said for secret in ("very-secret", "hunter2", "swordfish"))
 
 
+def test_each_of_several_tokens_is_a_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-very-secret, xoxb-as-secret")
+    logs.set_up(Log(), "test")
+    logging.getLogger("x").warning("xoxb-as-secret was refused, and xoxb-very-secret")
+    assert "as-secret" not in (said := capsys.readouterr().err)
+    assert "very-secret" not in said
+
+
 def test_json_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up(Log(format="json"), "test")
     logging.getLogger("x").warning('a "quoted"\nline')
