@@ -6,7 +6,10 @@ feedback.py    buttons and reactions -> ratings (pure)
 render.py      Markdown -> what Discord shows, in parts that fit (pure)
 menu.py        the slash commands, registered on change
 connection.py  one client after the other: tokens, intents, session starts, back-off
-intake.py      what comes in: into the store, within the deadlines
+intake.py      what comes in: messages into the store, in order
+interactions.py  commands, buttons and reactions, within Discord's deadline
+known.py       what discord.py knows of a server, for parse.py
+sessions.py    the gateway session of the process before, taken up
 catchup.py     what was written while nobody listened
 api.py         calls of the REST interface, and its errors in our terms
 tickets.py     the right to answer a slash command, kept for all processes

@@ -13,6 +13,7 @@ from channels.discord.api import Api
 from channels.discord.catchup import CatchUp
 from channels.discord.connection import Connection, point_to, quieten
 from channels.discord.intake import Intake
+from channels.discord.interactions import Interactions
 from channels.discord.messages import Messages
 from channels.discord.parse import CHANNEL
 from channels.discord.render import TEXT_LIMIT
@@ -62,12 +63,10 @@ class DiscordAdapter:
             lambda: self._connection.client,
             lambda: self._connection.whole,
             self._discord,
-            self._api,
             self._messages,
-            self._tickets,
+            Interactions(accept, self._api, self._tickets, self._notes, self._store.people),
             CatchUp(self._api, self._notes, horizon),
             self._notes,
-            self._store.people,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(intake.run(), name="discord intake")

@@ -1,7 +1,7 @@
-"""What comes in from Discord: messages into the store in order, commands within their deadline, ratings.
+"""What comes in from Discord's gateway: messages go into the store in order; the rest to interactions.py.
 
-Discord's gateway sends nothing twice of its own accord, so what Redis does not take at once waits here, and what does
-not fit here is read again from the channels afterwards.
+The gateway sends nothing twice of its own accord, so what Redis does not take at once waits here, and what does not
+fit here is read again from the channels afterwards.
 """
 
 import asyncio
@@ -10,22 +10,20 @@ import json
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
-from weakref import WeakValueDictionary
 
 import discord
 
 from channels.base import Accept
-from channels.discord import feedback
-from channels.discord.api import NOBODY, Api, Refused
 from channels.discord.catchup import CatchUp
-from channels.discord.messages import EPHEMERAL, Messages
-from channels.discord.parse import CHANNEL, Me, parse, parse_command
+from channels.discord.interactions import Interactions
+from channels.discord.known import Known
+from channels.discord.messages import Messages
+from channels.discord.parse import parse
 from channels.discord.sessions import Sessions
 from channels.discord.settings import Discord
-from channels.discord.tickets import Tickets
 from core.errors import DeliveryError, InputError, StoreUnavailable
 from core.events import MessageEvent
-from core.store import Notes, People
+from core.store import Notes
 
 log = logging.getLogger(__name__)
 
@@ -33,48 +31,15 @@ WAITING = 1000  # messages that wait while Redis is away
 AGAIN_S = 0.5
 HEARD_S = 2.0  # between two marks of what was heard
 CATCH_UP_S = 10.0  # so long what is new waits for what is old, to keep the order
-DEADLINE_S = 1.0  # for the store; Discord gives 3 s in all to acknowledge a command
 TOLD_TTL_S = 3 * 86400.0
-REPLY, DEFER = 4, 5  # types of answers to an interaction
-ALREADY_ACKNOWLEDGED = 40060
 RATINGS = ("MESSAGE_REACTION_ADD", "MESSAGE_REACTION_REMOVE")
 EVENTS = ("READY", "MESSAGE_CREATE", "INTERACTION_CREATE", *RATINGS)
 BAD_PAYLOAD = (KeyError, TypeError, ValueError, AttributeError)
 
-NOT_NOW = "I cannot take anything in right now. Please try again in a moment."
-NO_SUCH_COMMAND = "I do not know this command any more. /help lists what I know."
-THANKS = {"up": "Thank you, I am glad that helped. 👍", "down": "Thank you for telling me. 👎"}
-NOT_NOTED = "I could not note that right now. Please press again in a moment."
-
-
-class Known:
-    """The names and threads of one server, as discord.py keeps them (channels.discord.parse.Surroundings)."""
-
-    def __init__(self, client: discord.Client, guild_id: str | None, *, threads: bool) -> None:
-        self._client = client
-        self._guild = client.get_guild(int(guild_id)) if guild_id else None
-        self._threads = threads
-
-    def me(self) -> Me:
-        """Return the bot as this server knows it."""
-        role = self._guild.self_role if self._guild else None
-        return Me(str(self._client.user.id if self._client.user else ""), frozenset({str(role.id)} if role else ()))
-
-    def channel(self, channel_id: str) -> str | None:
-        found = self._guild.get_channel_or_thread(int(channel_id)) if self._guild else None
-        return found.name if found else None
-
-    def role(self, role_id: str) -> str | None:
-        found = self._guild.get_role(int(role_id)) if self._guild else None
-        return found.name if found else None
-
-    def takes_part(self, channel_id: str) -> bool:
-        thread = self._guild.get_thread(int(channel_id)) if self._guild else None
-        return thread is not None and (thread.me is not None or str(thread.owner_id) == self.me().id)
-
-    def branches(self, channel_id: str) -> bool:
-        found = self._guild.get_channel(int(channel_id)) if self._guild and self._threads else None
-        return isinstance(found, discord.TextChannel)
+HIDDEN = (
+    "I see that you wrote to me, but not what: Discord shows me only messages that mention me. Please mention me by "
+    "name, or leave the ping on when you reply."
+)
 
 
 class Intake:
@@ -86,23 +51,19 @@ class Intake:
         client: Callable[[], discord.AutoShardedClient | None],
         whole: Callable[[], bool],
         settings: Discord,
-        api: Api,
         messages: Messages,
-        tickets: Tickets,
+        interactions: Interactions,
         catch_up: CatchUp,
         notes: Notes,
-        people: People,
     ) -> None:
         self._accept = accept
         self._client = client
         self._whole = whole
         self._settings = settings
-        self._api = api
         self._messages = messages
-        self._tickets = tickets
+        self._interactions = interactions
         self._catch_up = catch_up
         self._notes = notes
-        self._people = people
         self._sessions = Sessions(notes)
         self._replaying = False
         self._waiting: asyncio.Queue[MessageEvent] = asyncio.Queue(WAITING)
@@ -112,7 +73,6 @@ class Intake:
         self._nothing_missed = asyncio.Event()
         self._nothing_missed.set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self) -> None:
         """Store what waits, until cancelled."""
@@ -136,18 +96,20 @@ class Intake:
         """Take a raw payload of the gateway."""
         if not any(event in raw for event in EVENTS):
             return  # most of what the gateway tells is not for us, and some of it is large
-        payload = json.loads(raw)
+        payload, client = json.loads(raw), self._client()
         event, data = payload.get("t"), payload.get("d")
-        if event in EVENTS and not self._replaying and (client := self._client()):
+        if event not in EVENTS or client is None:
+            return
+        if not self._replaying:
             self._sessions.saw(payload, client.shard_count or 1)
         if event == "MESSAGE_CREATE":
             self._hear(data)
         elif event == "INTERACTION_CREATE":
-            self._begin(self._interaction(data))
+            self._begin(self._interactions.interaction(data, client))
         elif event == "READY":
             self._nothing_missed.clear()  # until the servers are told, see ready
-        elif event in RATINGS:
-            self._begin(self._reaction(event, data))
+        else:
+            self._begin(self._interactions.reaction(event, data, client))
 
     def ready(self, shard: int) -> None:
         """Read what was missed before this session."""
@@ -171,6 +133,9 @@ class Intake:
         if self._replaying and "guild_id" in message:
             return  # its server is not known yet
         if event := self._parsed(message):
+            if not message["content"] and not event.text and not event.attachments and not event.address.direct:
+                self._begin(self._tell(event, HIDDEN))
+                return
             try:
                 self._waiting.put_nowait(event)
             except asyncio.QueueFull:
@@ -224,81 +189,6 @@ class Intake:
         if await asyncio.to_thread(self._notes.add, f"told:{event.id}", "1", TOLD_TTL_S):
             await self._messages.tell(event, text)
 
-    async def _interaction(self, interaction: dict[str, Any]) -> None:
-        client = self._client()
-        if client is None:
-            return
-        if press := feedback.pressed(interaction):
-            noted = await self._within_deadline(self._rate(press.user, press.reply_id, press.verdict))
-            await self._say(interaction, THANKS[press.verdict] if noted else NOT_NOTED)
-            return
-        known = Known(client, interaction.get("guild_id"), threads=False)
-        event = parse_command(interaction, known)
-        if event is None:
-            await self._say(interaction, NO_SUCH_COMMAND)
-            return
-        try:
-            taken = await self._within_deadline(self._take(event, interaction))
-        except InputError as error:
-            await self._say(interaction, str(error))
-            return
-        if not taken:
-            await self._say(interaction, NOT_NOW)
-            return
-        await self._acknowledge(interaction, {"type": DEFER, "data": {"flags": EPHEMERAL if event.discreet else 0}})
-        self._tickets.acknowledged(event.id)
-
-    async def _take(self, event: MessageEvent, interaction: dict[str, Any]) -> None:
-        turn = self._turns.setdefault(event.user, asyncio.Lock())
-        async with turn:  # what one person says stays in order
-            await self._tickets.keep(event.id, interaction, event.user, discreet=event.discreet)
-            await self._accept(event)
-
-    async def _within_deadline(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do it; return False if Redis is away or takes too long for an interaction."""
-        task = asyncio.create_task(work)
-        done, _ = await asyncio.wait({task}, timeout=DEADLINE_S)
-        if not done:
-            self._tasks.add(task)  # what is in a thread goes on; if it is stored after all, it is answered
-            task.add_done_callback(self._forget)
-            return False
-        try:
-            task.result()
-        except StoreUnavailable as error:
-            log.warning("an interaction was turned away: %s", error)
-            return False
-        return True
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.warning("an interaction was not stored in time: %s", error)
-
-    async def _say(self, interaction: dict[str, Any], text: str) -> None:
-        """Answer an interaction at once, for its sender alone."""
-        data = {"content": text, "flags": EPHEMERAL, "allowed_mentions": NOBODY}
-        await self._acknowledge(interaction, {"type": REPLY, "data": data})
-
-    async def _acknowledge(self, interaction: dict[str, Any], answer: dict[str, Any]) -> None:
-        path = "/interactions/{interaction}/{webhook_token}/callback"
-        ids = {"interaction": interaction["id"], "webhook_token": interaction["token"]}
-        try:
-            await self._api.call("POST", path, answer, None, **ids)
-        except Refused as error:
-            if error.code != ALREADY_ACKNOWLEDGED:  # by another process of this channel
-                raise
-
-    async def _reaction(self, event: str, data: dict[str, Any]) -> None:
-        client = self._client()
-        own = str(client.user.id) if client and client.user else ""
-        if found := feedback.reacted(event, data, own):
-            note = f"reply:{found.channel_id}:{found.message_id}"
-            if reply_id := await asyncio.to_thread(self._notes.get, note):
-                await self._rate(found.user, reply_id, found.verdict)
-
-    async def _rate(self, user: str, reply_id: str, verdict: Any) -> None:
-        await asyncio.to_thread(self._people.rate, f"{CHANNEL}:-:{user}", reply_id, verdict)
-
     async def _read_missed(self, shard: int) -> None:
         self._reading += 1
         self._nothing_missed.clear()
@@ -342,6 +232,7 @@ class Intake:
                 for shard in client.shards if client else ():
                     self.ready(shard)
                 continue
+            self._sessions.all_stored()
             try:
                 await self._catch_up.heard_all()
                 await self._sessions.save()

@@ -49,10 +49,13 @@ class Sessions:
         elif self._now and (int(data.get("guild_id") or 0) >> 22) % shards == DIRECT_SHARD:
             self._now = self._now | {"sequence": payload["s"]}
 
+    def all_stored(self) -> None:
+        """Take in that all until here is stored."""
+        self._saved = self._now
+
     async def save(self) -> None:
-        """Note where the session stands: all until here is stored."""
-        if self._now is not None:
-            self._saved = self._now
+        """Note until where all is stored."""
+        if self._saved is not None:
             await self._note(socket.gethostname())
 
     async def release(self) -> None:

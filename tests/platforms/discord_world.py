@@ -69,7 +69,8 @@ class World:
         now = datetime.now(UTC).isoformat()
         self.channels[thread_id] = {
             "id": thread_id, "type": PUBLIC_THREAD, "guild_id": self.guild_id, "parent_id": parent, "name": name,
-            "owner_id": self.user("ada")["id"], "last_message_id": None, "message_count": 0, "member_count": 2, "flags": 0,
+            "owner_id": self.user("ada")["id"], "last_message_id": None, "message_count": 0, "flags": 0,
+            "member_count": 2,
             "rate_limit_per_user": 0, "total_message_sent": 0,
             "thread_metadata": {"archived": False, "auto_archive_duration": 1440, "archive_timestamp": now,
                                 "locked": False, "create_timestamp": now},

@@ -168,6 +168,8 @@ def test_a_command_that_redis_does_not_take_is_turned_away_at_once(
         assert post.text == "I cannot take anything in right now. Please try again in a moment."
     finally:
         os.kill(redis_server.pid, signal.SIGCONT)
+    eventually(lambda: post.text == "you said hello")  # it was stored after all
+    assert len(double.posts) == 1
 
 
 @pytest.mark.usefixtures("channel")

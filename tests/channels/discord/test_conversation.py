@@ -76,6 +76,15 @@ def test_a_message_without_text_is_not_taken_and_its_author_told(double: Discord
 
 
 @pytest.mark.usefixtures("channel")
+def test_who_writes_what_the_bot_may_not_read_is_told(double: DiscordDouble) -> None:
+    double.say(f"<@&{double.world.role_id}> hello", place="group", mention=False)
+    post = eventually(lambda: double.seen_by(place="group"))[0]
+    assert "mention me by name" in post.text
+    double.say("and now?", place="group", mention=False, reply_to=post.id)
+    assert "leave the ping on" in eventually(lambda: double.seen_by(place="group")[1:])[0].text
+
+
+@pytest.mark.usefixtures("channel")
 def test_a_payload_that_cannot_be_read_ends_nothing(double: DiscordDouble, caplog: pytest.LogCaptureFixture) -> None:
     double.say("broken", user="bob", attachments=[{"id": "1"}])  # discord.py's client does not survive it
     double.say("hello", place="group")
