@@ -88,6 +88,7 @@ class Client(discord.AutoShardedClient):
         )
         self._listener = listener
         self._logged_in = logged_in
+        self.lost: set[int] = set()  # shards whose connection broke off and was not taken up yet
 
     async def setup_hook(self) -> None:
         """Called between login and the first session."""
@@ -102,8 +103,15 @@ class Client(discord.AutoShardedClient):
     async def on_socket_raw_receive(self, raw: str) -> None:
         self._listener.received(raw)
 
+    async def on_shard_disconnect(self, shard_id: int) -> None:
+        self.lost.add(shard_id)
+
+    async def on_shard_resumed(self, shard_id: int) -> None:
+        self.lost.discard(shard_id)
+
     async def on_shard_ready(self, shard_id: int) -> None:
         self._listener.ready(shard_id)
+        self.lost.discard(shard_id)
 
     async def on_error(self, event: str, /, *args: object, **kwargs: object) -> None:
         log.exception("an event of Discord could not be handled: %s", event)
@@ -129,7 +137,9 @@ class Connection:
     def whole(self) -> bool:
         """Whether all shards are connected, so that whatever happens is told."""
         client = self.client
-        return client is not None and client.is_ready() and not any(one.is_closed() for one in client.shards.values())
+        if client is None or client.lost or not client.is_ready():
+            return False
+        return not any(shard.is_closed() for shard in client.shards.values())
 
     async def logged_in(self, timeout_s: float | None = None) -> None:
         """Wait until there is a client, at most so long."""

@@ -224,7 +224,7 @@ class Intake:
         while True:
             await asyncio.sleep(HEARD_S)
             idle = self._waiting.empty() and not self._storing and not self._reading
-            if not idle or not self._whole():
+            if not idle or not self._nothing_missed.is_set() or not self._whole():
                 continue
             if self._gap:
                 self._gap = False

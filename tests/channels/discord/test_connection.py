@@ -123,6 +123,25 @@ def test_what_an_invalid_session_missed_is_read_again(
     assert len(double.posts) == 2
 
 
+def test_a_long_loss_is_not_taken_for_heard(
+    double: DiscordDouble, start: Start, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection.Client, "before_identify_hook", _at_once)
+    monkeypatch.setattr(catchup, "MARGIN", timedelta(0))
+    start()
+    double.say("before", place="group")
+    settled(double, "you said before", double.world.general)
+    double.gateway.resumable = False
+    double.gateway.refuse_connections = True
+    double.run(double.gateway.cut(4000))
+    double.say("while away", place="group")
+    seen = store.notes("discord").marks()[catchup.HEARD]
+    double.gateway.refuse_connections = False
+    settled(double, "you said while away", double.world.general)
+    eventually(lambda: int(store.notes("discord").marks()[catchup.HEARD]) > int(seen))
+    assert len(double.posts) == 2
+
+
 async def _at_once(self: connection.Client, shard_id: int | None, *, initial: bool = False) -> None:
     """Without the five seconds that Discord wants between two sessions."""
 
