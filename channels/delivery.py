@@ -117,7 +117,10 @@ class Delivery:
             raise
 
     def _messages(self, said: Reply | Draft, *, final: bool, rateable: bool) -> list[Message]:
-        parts = self._network.split(said.text)
+        try:
+            parts = self._network.split(said.text)
+        except ValueError:  # nothing that could be seen, such as the beginning of a fence
+            parts = [Part(said.text, said.text)] if final else []
         reply_id = said.id if isinstance(said, Reply) else said.reply_id
         return [
             Message(

@@ -248,6 +248,13 @@ async def test_an_empty_reply_is_refused(delivery: Delivery) -> None:
         await delivery.send(reply(" \n"))
 
 
+async def test_what_shows_nothing_is_no_draft_yet_but_a_reply_all_the_same(delivery: Delivery, wall: Wall) -> None:
+    await delivery.draft(draft("```python"))
+    assert texts(wall) == []
+    await delivery.send(reply("```python"))
+    assert texts(wall) == ["```python"]
+
+
 async def test_only_replies_of_the_model_are_rated(delivery: Delivery, wall: Wall) -> None:
     await delivery.send(reply("yes"))
     await delivery.send(reply("list", "c" * 32).model_copy(update={"finish_reason": "command"}))
