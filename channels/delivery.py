@@ -119,7 +119,7 @@ class Delivery:
     def _messages(self, said: Reply | Draft, *, final: bool, rateable: bool) -> list[Message]:
         try:
             parts = self._network.split(said.text)
-        except ValueError:  # nothing that could be seen, such as the beginning of a fence
+        except ValueError:  # nothing in it can be seen
             parts = [Part(said.text, said.text)] if final else []
         reply_id = said.id if isinstance(said, Reply) else said.reply_id
         return [
