@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from core.dialogue import Turn
 from core.events import MessageEvent
 from core.settings import Mood as MoodSettings
-from core.tone import mood, recent_valences
+from core.tone import Mood, mood, recently_felt
+
+_STEPS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,36 @@ def _export(situation: Situation) -> Effect:
 
 
 def _mood(situation: Situation) -> Effect:
-    valences = recent_valences(situation.history, situation.mood)
-    if not valences:
+    felt = recently_felt(situation.history, situation.mood)
+    if not felt:
         return Effect("I have not read a mood yet. Tell me how you are.")
-    felt = mood(valences, situation.mood)
-    word = "good" if felt.level >= situation.mood.high else "low" if felt.level <= situation.mood.low else "even"
-    change = felt.latest - felt.before
-    trend = "" if len(valences) < 2 or abs(change) < 0.3 else ", going up" if change > 0 else ", going down"
-    return Effect(f"Your mood as I read it from your last {len(valences)} messages: {word}{trend}.")
+    last = felt[-1].at
+    read = mood(felt, last, situation.mood)
+    from_what = f"your last {len(felt)} messages" if len(felt) > 1 else "your one message so far"
+    trend = "steady" if abs(read.trend) < 0.3 else "going up" if read.trend > 0 else "going down"
+    words = [_level_word(read, situation.mood), trend if len(felt) > 1 else "", _strength_word(read)]
+    lines = [f"Your mood as I read it from {from_what}: {', '.join(filter(None, words))}."]
+    if len(felt) > 1:
+        line = "".join(_STEPS[min(int((one.valence + 1) / 2 * len(_STEPS)), len(_STEPS) - 1)] for one in felt)
+        lines.append(f"`{line}` (oldest to newest; the higher, the better)")
+    hours = (situation.event.sent_at.timestamp() - last.timestamp()) / 3600
+    if hours > situation.mood.half_life_hours:
+        ago = f"{hours / 24:.0f} days" if hours >= 36 else f"{hours:.0f} hours"
+        lines.append(f"You wrote the last of them {ago} ago, so by now I let it count for little.")
+    return Effect("\n".join(lines))
+
+
+def _level_word(read: Mood, settings: MoodSettings) -> str:
+    if read.level >= settings.high:
+        return "good"
+    if read.level <= settings.low:
+        return "very low" if read.level <= settings.very_low else "low"
+    # A mean of nothing much and a mean of joy and grief are not the same.
+    return "mixed" if read.intensity >= 0.4 else "even"
+
+
+def _strength_word(read: Mood) -> str:
+    return "strongly felt" if read.intensity >= 0.7 else "" if read.intensity >= 0.3 else "mildly felt"
 
 
 def _stop(_: Situation) -> Effect:

@@ -67,10 +67,16 @@ class Reading(Record):
 
 
 class Tone(Record):
-    """How a reply should sound: a name that small models know, and guidance in words for larger ones."""
+    """How a reply should sound: a name that small models know, and guidance in words for larger ones.
+
+    What is set of the generation's own settings overrides those of the engine, as far as it can.
+    """
 
     name: str
     guidance: str
+    temperature: float | None = None
+    top_p: float | None = None
+    max_new_tokens: int | None = None
 
 
 class Turn(Record):

@@ -14,7 +14,7 @@ from core.errors import GenerationFailed
 from core.events import Draft, MessageEvent, Reply, reply_id
 from core.prompt import CountTokens, build_prompt, visible_turns
 from core.settings import Settings
-from core.tone import choose_tone, recent_valences
+from core.tone import Felt, choose_tone, recently_felt
 
 ReadMood = Callable[[str], Reading]
 AllTurns = Callable[[str], Sequence[Turn]]
@@ -92,8 +92,8 @@ class Responder:
         address = burst[0].address
         sentiment = self._read_mood(text).sentiment
         seen = visible_turns(history, address)
-        earlier = recent_valences(seen, self._settings.mood)
-        tone = choose_tone(sentiment, earlier, self._settings.mood, self._settings.tone)
+        now = Felt(sentiment.valence, text, burst[-1].sent_at)
+        tone = choose_tone(now, recently_felt(seen, self._settings.mood), self._settings.mood, self._settings.tone)
         prompt = build_prompt(
             persona=self._settings.bot.persona,
             tone=tone,

@@ -21,22 +21,70 @@ ROOT = Path(__file__).resolve().parent.parent
 CHANNELS = ("terminal", "web", "slack", "telegram", "discord")
 # The channels whose room reads a section of its own; any other section would be read by nobody.
 CHANNEL_SECTIONS = ("web", "slack", "telegram", "discord")
-# The tones that core/tone.py chooses from, and their guidance where settings.toml has no table of tones at all.
-TONES = {
-    "plain": "Be plain, friendly and brief.",
-    "empathetic": (
-        "The person is upset or let down. First name what is wrong for them in your own words, then help. "
-        "No cheerfulness, no jokes, no exclamation marks."
-    ),
-    "calm": (
-        "The person is angry and it is getting worse. Stay calm, own what went wrong, be short and concrete, "
-        "and offer to bring in a human. Never argue."
-    ),
-    "reassuring": (
-        "The person has been having a hard time and it may be easing. Be gentle and reassuring, "
-        "and keep what was said in mind."
-    ),
-    "cheerful": "The person is glad. Share the joy, be casual and lively.",
+# What a person can feel, from the gravest to the lightest (core/tone.py chooses by this order), and how the reply
+# should sound. settings.toml overrides it key by key. The names are words that the starter model has learnt.
+TONES: dict[str, dict[str, str | float]] = {
+    "angry": {
+        "name": "calm",
+        "guidance": (
+            "The person is angry and it is getting worse. Stay calm, own what went wrong, be short and "
+            "concrete, and offer to bring in a human. Never argue, never answer in kind."
+        ),
+        "temperature": 0.2,
+        "max_new_tokens": 60,
+    },
+    "sad": {
+        "name": "empathetic",
+        "guidance": (
+            "The person is sad or hurt. Be warm and slow: name what hurts in your own words, leave room, ask "
+            "at most one gentle question. No advice unless asked, no silver lining, no jokes."
+        ),
+        "temperature": 0.3,
+    },
+    "frustrated": {
+        "name": "empathetic",
+        "guidance": (
+            "The person is upset or let down. First name what is wrong for them in your own words, then "
+            "help, to the point. No cheerfulness, no jokes, no exclamation marks."
+        ),
+        "temperature": 0.3,
+    },
+    "anxious": {
+        "name": "reassuring",
+        "guidance": (
+            "The person is worried. Be steady and gentle, take the worry seriously, and offer one small next "
+            "step. Promise nothing you cannot know."
+        ),
+        "temperature": 0.3,
+    },
+    "confused": {
+        "name": "clarifying",
+        "guidance": (
+            "The person does not understand. Say it anew in plain words, one step at a time, or ask the one "
+            "question that clears it up. Never make them feel slow."
+        ),
+        "temperature": 0.2,
+    },
+    "easing": {
+        "name": "reassuring",
+        "guidance": (
+            "The person has been having a hard time and it may be easing. Be gentle, keep what was said in "
+            "mind, and be glad with them if the news is good."
+        ),
+    },
+    "neutral": {
+        "name": "plain",
+        "guidance": ("Be plain, friendly and brief."),
+    },
+    "grateful": {
+        "name": "cheerful",
+        "guidance": ("The person thanks you. Take it gladly and simply, in a few words, and leave the door open."),
+        "max_new_tokens": 60,
+    },
+    "happy": {
+        "name": "cheerful",
+        "guidance": ("The person is glad. Share the joy, be casual and lively."),
+    },
 }
 S = TypeVar("S", bound=BaseModel)
 
@@ -80,15 +128,24 @@ class SentimentSettings(Section):
 
 
 class ToneRow(Section):
-    """One tone: words that tell a larger model how to sound."""
+    """How a reply to one feeling should sound: a word that small models know, and guidance for larger ones.
 
+    What it says of the generation overrides [generation]; a reply never gets longer than that allows.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z -]*$")
     guidance: str
+    temperature: float | None = Field(None, gt=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_new_tokens: int | None = Field(None, ge=1, le=4096)
 
 
 class Mood(Section):
-    """How sentiment becomes a tone. Valences lie between -1 (negative) and 1 (positive)."""
+    """How sentiment becomes a feeling. Valences lie between -1 (negative) and 1 (positive)."""
 
-    recent_turns: int = Field(6, ge=1, le=50)
+    recent_turns: int = Field(8, ge=1, le=50)
+    half_life_turns: float = Field(2, ge=0.1, le=50)
+    half_life_hours: float = Field(12, ge=0.1)
     low: float = Field(-0.25, ge=-1, le=0)
     very_low: float = Field(-0.6, ge=-1, le=0)
     high: float = Field(0.25, ge=0, le=1)
@@ -145,7 +202,7 @@ class Settings(BaseSettings):
     bot: Bot = Bot()
     generation: Generation = Generation()
     sentiment: SentimentSettings = SentimentSettings()
-    tone: dict[str, ToneRow] = {name: ToneRow(guidance=guidance) for name, guidance in TONES.items()}
+    tone: dict[str, ToneRow] = Field({}, validate_default=True)
     mood: Mood = Mood()
     history: History = History()
     inbox: Inbox = Inbox()
@@ -154,16 +211,20 @@ class Settings(BaseSettings):
     log: Log = Log()
     redis_url: SecretStr | None = Field(None, validation_alias="REDIS_URL")
 
-    @field_validator("tone")
+    @field_validator("tone", mode="before")
     @classmethod
-    def _every_tone_is_there(cls, table: dict[str, ToneRow]) -> dict[str, ToneRow]:
-        # At the start, as a tone that is missing would be noticed by the first person who needs it.
-        for name in TONES:
-            if name not in table:
+    def _fill_from_the_defaults(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        for name, row in table.items():
+            # At the start, as a row under a wrong name would silently never be used.
+            if name not in TONES:
+                raise SettingsError(f"Section [tone.{name}] is unknown. Known: {', '.join(TONES)}. Correct its name.")
+            if not isinstance(row, dict):
                 raise SettingsError(
-                    f"Section [tone.{name}] of {settings_file().name} is missing. Add it with a guidance text."
+                    f'Setting [tone] {name} is no section. Write [tone.{name}] and below it name = "...".'
                 )
-        return table
+        return {name: row | table.get(name, {}) for name, row in TONES.items()}
 
     @classmethod
     def settings_customise_sources(
@@ -242,7 +303,7 @@ def _explain(model: type[BaseSettings], item: Any) -> str:
     key = ".".join(rest)
     where = f"[{section}] {key}".strip()
     if item["type"] == "extra_forbidden":
-        field = model.model_fields[section].annotation
+        field = ToneRow if section == "tone" else model.model_fields[section].annotation
         known = ", ".join(getattr(field, "model_fields", {})) or "none"
         return f"Setting {where} is unknown. Known keys in [{section}]: {known}. Remove it or correct its name."
     variable = f"RAPPORT_{section}__{key}".upper().replace(".", "__")

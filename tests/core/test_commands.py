@@ -92,8 +92,25 @@ def test_export_tells_what_was_rated() -> None:
 
 def test_mood_in_words() -> None:
     assert "low, going down" in run("/mood", turn("user", "a", 0.4), turn("user", "b", -0.9)).text
-    assert "good" in run("/mood", turn("user", "a", 0.9)).text
+    assert "very low, steady, strongly felt" in run("/mood", *[turn("user", "a", -0.9)] * 3).text
+    assert "mixed, going up" in run("/mood", turn("user", "a", -0.9), turn("user", "b", 0.7)).text
+    assert "even, steady, mildly felt" in run("/mood", *[turn("user", "a", 0.1)] * 2).text
+    assert "your one message so far: good, strongly felt." in run("/mood", turn("user", "a", 0.9)).text
     assert "not read" in run("/mood").text
+
+
+def test_mood_as_a_line_with_words_before_it() -> None:
+    scale = [turn("user", "a", valence) for valence in (-1, -0.7, -0.4, -0.1, 0.1, 0.3, 0.6, 1)]
+    words, line, *_ = run("/mood", *scale).text.splitlines()
+    assert "your last 8 messages: good, going up" in words
+    assert line == "`▁▂▃▄▅▆▇█` (oldest to newest; the higher, the better)"
+
+
+def test_mood_says_how_old_it_is() -> None:
+    long_ago = turn("user", "a", -0.9)
+    assert "days ago, so by now" in run("/mood", long_ago).text
+    fresh = long_ago.model_copy(update={"at": datetime.now(UTC)})
+    assert "ago" not in run("/mood", fresh).text
 
 
 def test_new_hides_but_does_not_erase() -> None:

@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import pytest
@@ -78,8 +77,11 @@ def test_a_missing_redis_url_says_what_to_do(written) -> None:
         ("[generatoin]\nmodel = 'x'", ["[generatoin]", "unknown", "generation"]),
         ("[generation]\nmax_new_tokens = 'many'", ["[generation] max_new_tokens", "integer", "settings.toml"]),
         ("[history]\nmax_turns = 0", ["[history] max_turns", "greater than or equal to 2"]),
-        ("[tone.plain]\nguidence = 'x'", ["[tone]", "plain.guid"]),
-        ("[tone.plain]\nguidance = 'x'", ["[tone.empathetic]", "settings.toml is missing", "Add it"]),
+        ("[tone.happy]\nguidence = 'x'", ["[tone]", "happy.guidence", "Known keys", "name, guidance, temperature"]),
+        ("[tone.hapy]\nguidance = 'x'", ["[tone.hapy]", "unknown", "grateful, happy"]),
+        ("[tone.happy]\nname = '<|end|>'", ["[tone]", "happy.name"]),
+        ("[tone]\nhappy = 'cheerful'", ["[tone] happy", "[tone.happy]"]),
+        ("[tone.happy]\ntemperature = 3", ["[tone]", "happy.temperature", "less than or equal to 2"]),
         ("[terminal]", ["[terminal]", "unknown", "web"]),
         ("[smoke]\nany = 1", ["[smoke]", "unknown", "web"]),
         ("[generation\nmodel = 'x'", ["not valid TOML", "line 1"]),
@@ -97,17 +99,22 @@ def test_a_wrong_variable_is_named(written, monkeypatch: pytest.MonkeyPatch) -> 
     assert "RAPPORT_GENERATOIN__MODEL" in refusal()
 
 
-def test_a_tone_that_is_missing_is_named(written) -> None:
-    written(re.sub(r"\[tone\.calm\]\nguidance = .*\n", "", SHIPPED))
-    assert refusal() == "Section [tone.calm] of settings.toml is missing. Add it with a guidance text."
+def test_a_tone_that_is_left_out_has_its_default(written) -> None:
+    written("[tone.happy]\nname = 'playful'\n")
+    table = settings.load().tone
+    assert list(table) == list(settings.TONES)
+    assert table["happy"].name == "playful"
+    assert table["happy"].guidance == settings.TONES["happy"]["guidance"], "key by key"
+    assert table["sad"].guidance == settings.TONES["sad"]["guidance"]
 
 
 def test_a_variable_can_change_one_tone(written, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAPPORT_TONE__CALM__GUIDANCE", "Be kind.")
+    monkeypatch.setenv("RAPPORT_TONE__ANGRY__GUIDANCE", "Be kind.")
     written(SHIPPED)
     table = settings.load().tone
     assert list(table) == list(settings.TONES)
-    assert table["calm"].guidance == "Be kind."
+    assert table["angry"].guidance == "Be kind."
+    assert table["angry"].name == "calm"
 
 
 def test_a_missing_file_is_named(written, tmp_path: Path) -> None:
