@@ -31,8 +31,11 @@ _CLOSE_S = 5.0  # a thread that hangs in the model cannot be ended; the end of t
 class Generation:
     """Handle of one submitted prompt."""
 
-    def __init__(self, engine: "ChatEngine", prompt_ids: list[int], on_text: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, engine: "ChatEngine", prompt_ids: list[int], tone: Tone, on_text: Callable[[str], None] | None
+    ) -> None:
         self.prompt_ids = prompt_ids
+        self.tone = tone
         self.on_text = on_text
         self.deadline = time.monotonic() + engine.timeout_s
         self._engine = engine
@@ -52,8 +55,8 @@ class Generation:
     def result(self, timeout_s: float | None = None) -> Completion:
         """Wait for the completion.
 
-        Its finish_reason is "stop", "length" (max_new_tokens reached), "cancelled" or "timeout"
-        (``[generation] timeout_s`` after submission); the last two come with the text so far.
+        Its finish_reason is "stop", "length" (max_new_tokens, or what the tone allows, reached), "cancelled" or
+        "timeout" (``[generation] timeout_s`` after submission); the last two come with the text so far.
 
         Raises:
             GenerationFailed: this request could not be completed; others can.
@@ -147,7 +150,7 @@ class ChatEngine:
                 f"The prompt has {len(ids)} tokens; with a reply of up to {self.max_new_tokens} "
                 f"the model's context of {self.context_tokens} holds {self.prompt_tokens}."
             )
-        generation = Generation(self, ids, on_text)
+        generation = Generation(self, ids, prompt.tone, on_text)
         with self._wake:
             self._refuse()
             self._waiting.append(generation)

@@ -13,9 +13,13 @@ from typing import Any, Protocol
 
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
-from transformers.generation.logits_process import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
+from transformers.generation.logits_process import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+)
 
-from core.dialogue import Completion, FinishReason
+from core.dialogue import Completion, FinishReason, Tone
 from core.settings import Generation as GenerationSettings
 from workers.engine.loading import LoadedChat
 
@@ -23,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # Bytes of an unfinished character, and the two code points that announce more of the same sign.
 _UNFINISHED = "\ufffd\u200d\ufe0f"
+# Below this a division by the temperature is as good as greedy, and safe.
+_COLDEST = 0.01
 # A reply that came out empty is tried once more with at least this many tokens.
 _RETRY_TOKENS = 4
 
@@ -33,6 +39,7 @@ class Row(Protocol):
     prompt_ids: list[int]
     deadline: float
     on_text: Callable[[str], None] | None
+    tone: Tone
 
     @property
     def cancelled(self) -> bool:
@@ -42,6 +49,7 @@ class Row(Protocol):
 @dataclass
 class _State:
     row: Row
+    limit: int
     tokens: list[int] = field(default_factory=list)
     reason: FinishReason | None = None
     shown: str = ""
@@ -58,6 +66,8 @@ class Generator:
         self._encoder_decoder = chat.encoder_decoder
         self._penalty = settings.repetition_penalty
         self._beams = settings.num_beams
+        self._temperature = settings.temperature
+        self._top_p = settings.top_p
         self._config = _generation_config(chat, settings, max_new_tokens)
         self._max_new_tokens = max_new_tokens
         # The model's own configuration would fill in whatever ours leaves open.
@@ -70,11 +80,15 @@ class Generator:
 
         A row that is cancelled or past its deadline (``time.monotonic()`` seconds) ends with the text so far;
         the others go on. ``each_step`` is called after every token. ``retry`` forbids an immediate end.
+        Each row is sampled, and limited in length, as its tone has it; greedy settings stay greedy for all.
         Whatever the model raises comes out as it is.
         """
         input_ids, mask = self._padded([row.prompt_ids for row in rows])
         start = 1 if self._encoder_decoder else input_ids.shape[1]
-        watch = _Watch(rows, start, self._beams, self._ends, self._text, each_step)
+        states = [
+            _State(row, min(row.tone.max_new_tokens or self._max_new_tokens, self._max_new_tokens)) for row in rows
+        ]
+        watch = _Watch(states, start, self._beams, self._ends, self._text, each_step)
         config = self._config
         if retry:
             config = copy.deepcopy(config)
@@ -84,7 +98,7 @@ class Generator:
                 input_ids=input_ids,
                 attention_mask=mask,
                 generation_config=config,
-                logits_processor=self._processors(start),
+                logits_processor=self._processors(rows, start),
                 stopping_criteria=StoppingCriteriaList([watch]),
             )
         assert isinstance(output, torch.Tensor)
@@ -110,11 +124,19 @@ class Generator:
         mask = [b + p if left else p + b for p, b in zip(on, off, strict=True)]
         return torch.tensor(ids, device=self._device), torch.tensor(mask, device=self._device)
 
-    def _processors(self, start: int) -> LogitsProcessorList:
+    def _processors(self, rows: Sequence[Row], start: int) -> LogitsProcessorList:
+        processors = LogitsProcessorList()
         # Only what the reply itself repeats is penalised: a name from the history may well be said again.
-        if self._penalty == 1:
-            return LogitsProcessorList()
-        return LogitsProcessorList([RepetitionPenaltyLogitsProcessor(self._penalty, prompt_ignore_length=start)])
+        if self._penalty != 1:
+            processors.append(RepetitionPenaltyLogitsProcessor(self._penalty, prompt_ignore_length=start))
+        if self._temperature > 0:
+            tones = [row.tone for row in rows for _ in range(self._beams)]
+            temperatures = [self._temperature if tone.temperature is None else tone.temperature for tone in tones]
+            top_ps = [self._top_p if tone.top_p is None else tone.top_p for tone in tones]
+            # Beams need as many words to go on with as there are ends, and one more.
+            keep = 1 if self._beams == 1 else len(self._ends) + 1
+            processors.append(_SampledByRow(temperatures, top_ps, keep, self._device))
+        return processors
 
     def _text(self, tokens: list[int]) -> str:
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
@@ -133,19 +155,44 @@ class Generator:
         )
 
 
+class _SampledByRow(LogitsProcessor):
+    """Temperature and top-p, each row with its own. transformers' own have one value for a whole batch."""
+
+    def __init__(self, temperatures: list[float], top_ps: list[float], keep: int, device: torch.device) -> None:
+        coldest = [max(temperature, _COLDEST) for temperature in temperatures]
+        self._temperatures = torch.tensor(coldest, device=device).unsqueeze(1)
+        self._cuts = min(top_ps) < 1
+        # Rounding must not cut the tail of a row that wants all of it.
+        bounds = [top_p if top_p < 1 else torch.inf for top_p in top_ps]
+        self._top_ps = torch.tensor(bounds, device=device).unsqueeze(1)
+        self._keep = keep
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return the scores, float [rows, words], without the least probable words of each row."""
+        scores = scores / self._temperatures
+        if not self._cuts:
+            return scores
+        ordered, order = scores.sort(dim=-1, descending=True)
+        probabilities = ordered.softmax(dim=-1)
+        more_probable = probabilities.cumsum(dim=-1) - probabilities
+        dropped = more_probable >= self._top_ps
+        dropped[:, : self._keep] = False
+        return scores.masked_fill(dropped.scatter(1, order, dropped), -torch.inf)
+
+
 class _Watch(StoppingCriteria):
     """Sees every token as it is chosen: passes text on, and ends rows."""
 
     def __init__(
         self,
-        rows: Sequence[Row],
+        states: list[_State],
         start: int,
         beams: int,
         ends: frozenset[int],
         text: Callable[[list[int]], str],
         each_step: Callable[[], None],
     ) -> None:
-        self.states = [_State(row) for row in rows]
+        self.states = states
         self._start = start
         self._beams = beams
         self._ends = ends
@@ -164,6 +211,8 @@ class _Watch(StoppingCriteria):
                 state.reason = "cancelled"
             elif state.reason is None and now >= state.row.deadline:
                 state.reason = "timeout"
+            elif state.reason is None and input_ids.shape[1] - self._start >= state.limit:
+                state.reason = "length"
         self._each_step()
         ended = torch.tensor([state.reason is not None for state in self.states], device=input_ids.device)
         return ended.repeat_interleave(input_ids.shape[0] // len(self.states))
@@ -173,8 +222,8 @@ class _Watch(StoppingCriteria):
         for state, tokens in zip(self.states, outputs, strict=True):
             end = next((at for at, token in enumerate(tokens) if token in self._ends or token == pad), None)
             state.tokens = tokens[:end]
-            if state.reason is None:
-                state.reason = "length" if end is None else "stop"
+            if state.reason in (None, "length"):  # a beam that is long enough may not be the best one
+                state.reason = "stop" if end is not None and end < state.limit else "length"
 
     def _add(self, state: _State, token: int) -> None:
         if token in self._ends:
@@ -214,8 +263,9 @@ def _generation_config(chat: LoadedChat, settings: GenerationSettings, max_new_t
         repetition_penalty=1.0,
     )
     if settings.temperature > 0:
-        config.temperature = max(settings.temperature, 0.01)
-        config.top_p = settings.top_p
+        # Temperature and top-p differ from row to row: see _SampledByRow.
+        config.temperature = 1.0
+        config.top_p = 1.0
         config.top_k = 0
     if chat.encoder_decoder:
         config.decoder_start_token_id = own.decoder_start_token_id
