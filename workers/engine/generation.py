@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 # Bytes of an unfinished character, and the two code points that announce more of the same sign.
 _UNFINISHED = "\ufffd\u200d\ufe0f"
 # Below this a division by the temperature is as good as greedy, and safe.
-_COLDEST = 0.01
+_COLDEST = 1e-4
 # A reply that came out empty is tried once more with at least this many tokens.
 _RETRY_TOKENS = 4
 

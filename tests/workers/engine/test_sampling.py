@@ -17,7 +17,7 @@ from workers.engine.generation import _SampledByRow
 WAIT_S = 30.0
 TOKENS = 16
 SHORT = Tone(name="calm", guidance="", max_new_tokens=5)
-COLD = Tone(name="calm", guidance="", temperature=0.001)
+COLD = Tone(name="calm", guidance="", temperature=1e-6)
 NARROW = Tone(name="calm", guidance="", top_p=1e-6)
 
 
