@@ -5,6 +5,7 @@ posted is each network's (``Network``); when to try again is the runner's.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from channels.text import Part
 from core.dialogue import Address
-from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure
+from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure, StoreUnavailable
 from core.events import Draft, Reply
 from core.store import Bucket, Sent, Store
 
@@ -63,7 +64,10 @@ class Network(Protocol):
         """Return the parts that are a message each."""
 
     def budget(self, message: Message, *, editing: bool) -> Sequence[Bucket]:
-        """Return the limits that this counts against; the first is held when the network says that it is too much."""
+        """Return the limits that this counts against.
+
+        The first is held when the network says that it is too much, the last as well when it says so for all places.
+        """
 
     async def post(self, message: Message) -> str:
         """Post it; return the network's id of it."""
@@ -161,11 +165,12 @@ class Delivery:
 
     async def _posted(self, message: Message, before: Sent | None) -> str:
         await self._admit(message, editing=False)
-        await self._save(message, Sent(repeated=message.repeated))
+        doubted = before if before and not before.message else Sent()  # since its first doubtful attempt
+        await self._save(message, doubted.model_copy(update={"repeated": message.repeated}))
         try:
             return await self._network.post(message)
         except (DeliveryLater, DeliveryRefused) as error:
-            await self._save(message, before if before and not before.message else None)  # no doubt but an older one
+            await self._save(message, doubted if doubted is before else None)  # no doubt but an older one
             await self._heed(error, message, editing=False)
             raise
 
@@ -200,8 +205,11 @@ class Delivery:
     async def _heed(self, error: Exception, message: Message, *, editing: bool) -> None:
         """After a refusal for flooding, all processes of the channel wait."""
         buckets = self._network.budget(message, editing=editing)
-        if isinstance(error, DeliveryLater) and error.flood and buckets:
-            await asyncio.to_thread(self._pace.hold, buckets[0], error.retry_after_s)
+        if not isinstance(error, DeliveryLater) or not error.flood or not buckets:
+            return
+        for bucket in {buckets[0], buckets[-1]} if error.everywhere else buckets[:1]:
+            with contextlib.suppress(StoreUnavailable):  # the wait itself is the runner's
+                await asyncio.to_thread(self._pace.hold, bucket, error.retry_after_s)
 
     async def _state(self, reply_id: str) -> dict[int, Sent]:
         known = self._known.get(reply_id)

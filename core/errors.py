@@ -71,12 +71,13 @@ class DeliveryError(RapportError):
 
 
 class DeliveryLater(DeliveryError):
-    """A temporary failure; nothing was sent. ``flood``: we were told to send less."""
+    """A temporary failure; nothing was sent. ``flood``: we were told to send less; ``everywhere``: not only there."""
 
-    def __init__(self, text: str, retry_after_s: float = 1.0, *, flood: bool = False) -> None:
+    def __init__(self, text: str, retry_after_s: float = 1.0, *, flood: bool = False, everywhere: bool = False) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
         self.flood = flood
+        self.everywhere = everywhere
 
 
 class DeliveryUnsure(DeliveryError):

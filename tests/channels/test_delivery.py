@@ -14,6 +14,7 @@ from core.events import Draft, Reply
 from core.store import Bucket, Store
 
 ADDRESS = Address(channel="list", space="ada")
+EVERYWHERE = Bucket("all", per_s=1000, burst=100)
 LONG = "First part here.\n\nSecond part here.\n\nThird part here."
 
 
@@ -26,6 +27,7 @@ class Wall:
         self.trouble: list[tuple[str, Exception]] = []
         self.messages: list[Message] = []
         self.findable = True
+        self.since: list[datetime] = []
         self._ids = itertools.count(1)
         self._keys: dict[str, str] = {}
 
@@ -33,7 +35,7 @@ class Wall:
         return split(text, within(20))
 
     def budget(self, message: Message, *, editing: bool) -> list[Bucket]:
-        return [Bucket("wall", per_s=1000, burst=100)]
+        return [Bucket("wall", per_s=1000, burst=100), EVERYWHERE]
 
     async def post(self, message: Message) -> str:
         self._fail("before post")
@@ -60,6 +62,7 @@ class Wall:
 
     async def find(self, message: Message, since: datetime) -> str | None:
         self.calls.append("find")
+        self.since.append(since)
         return self._keys.get(message.key) if self.findable else None
 
     def _fail(self, when: str) -> None:
@@ -206,6 +209,24 @@ async def test_a_flood_holds_all_processes(delivery: Delivery, wall: Wall, store
     with pytest.raises(DeliveryLater):
         await delivery.send(reply())
     assert 29 < store.pace("list").take(wall.budget(wall_message(), editing=False)) <= 31
+
+
+async def test_a_flood_everywhere_holds_all_places(delivery: Delivery, wall: Wall, store: Store) -> None:
+    wall.trouble = [("before post", DeliveryLater("flood", 30, flood=True, everywhere=True))]
+    with pytest.raises(DeliveryLater):
+        await delivery.send(reply())
+    assert store.pace("list").take([EVERYWHERE]) > 29
+
+
+async def test_a_doubt_is_as_old_as_its_first_attempt(delivery: Delivery, wall: Wall) -> None:
+    wall.findable = False
+    wall.trouble = [("after post", DeliveryUnsure("no answer")), ("before post", DeliveryUnsure("no answer"))]
+    for _ in range(2):
+        with pytest.raises(DeliveryUnsure):
+            await delivery.send(reply())
+    await delivery.send(reply())
+    assert len(wall.since) == 2
+    assert len(set(wall.since)) == 1
 
 
 async def test_a_draft_does_not_wait_for_the_budget(delivery: Delivery, wall: Wall, store: Store) -> None:
