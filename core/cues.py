@@ -91,21 +91,21 @@ def read_cues(text: str) -> Cues:
     """Return the cues in a text of any length, language and case."""
     if len(text) > 2 * _EDGE:
         text = f"{text[:_EDGE]}\n{text[-_EDGE:]}"
-    counts = Counter({kind: _count(kind, text) for kind in WORDS})
+    plain = _plain(text)
+    counts = Counter({kind: _count(kind, text, plain) for kind in WORDS})
     # Of kinds with as many cues the first one here wins.
     kinds: tuple[Distress, ...] = ("anger", "sadness", "worry", "annoyance")
     strongest = max(kinds, key=lambda kind: counts[kind])
     return Cues(
         distress=strongest if counts[strongest] else None,
-        thanks=counts["thanks"] > 0 and "thanks for nothing" not in _plain(text),
+        thanks=counts["thanks"] > 0 and "thanks for nothing" not in plain,
         confusion=counts["confusion"] > 0,
         loud=bool(_LOUD_MARKS.search(text)) or _shouted(text),
     )
 
 
-def _count(kind: str, text: str) -> int:
+def _count(kind: str, text: str, plain: str) -> int:
     """Return how many cues of a kind a text holds."""
-    plain = _plain(text)
     words = sum(not _denied(plain, found.start()) for found in _PATTERNS[kind].finditer(plain))
     signs = sum(text.count(sign) for sign in EMOJI[kind])
     return words + signs + sum(text.count(face) for face in EMOTICONS.get(kind, []))
