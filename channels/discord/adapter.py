@@ -76,7 +76,7 @@ class DiscordAdapter:
     async def working(self, heard: Heard) -> None:
         """Show typing; a command shows by itself that it is being answered."""
         if not is_command(heard.event_id):
-            await self._messages.typing(heard.address.space)
+            await self._messages.typing(heard)
 
     async def draft(self, draft: Draft) -> None:
         await self._delivery.draft(draft)

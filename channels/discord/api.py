@@ -34,6 +34,7 @@ MEANING = {
     50007: "the person takes no direct messages from the bot (blocked, or no server in common)",
     50013: "the bot lacks a permission there: Send Messages, or Send Messages in Threads",
     50083: "the thread is archived",
+    160002: "the bot lacks a permission there: Read Message History",
     160005: "the thread is locked",
     20026: "Discord has quarantined the bot; see the developer portal",
     40007: "the person is banned from the server",

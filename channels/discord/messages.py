@@ -3,7 +3,9 @@
 A message carries its key as nonce, so that Discord itself returns the first one when a send is repeated within minutes.
 The first part of an answer to a slash command is the command's own answer, which can be set as often as need be. What
 was meant for one person alone is never shown in the open: when the command cannot be answered any more, it goes into
-a direct message. Errors: see api.py.
+a direct message. Where Discord refuses something beyond the bare message, the plainer thing is done: no reference, no
+thread, a new nonce for one whose message was deleted, the command's own answers for a channel that is closed to the
+bot. Errors: see api.py.
 """
 
 import hashlib
@@ -20,7 +22,7 @@ from channels.discord.render import TEXT_LIMIT, render, split, thread_name
 from channels.discord.tickets import Ticket, Tickets
 from channels.text import Part
 from core.errors import DeliveryLater, DeliveryRefused
-from core.events import MessageEvent
+from core.events import Heard, MessageEvent
 from core.store import Bucket
 
 EPHEMERAL = 64
@@ -34,8 +36,9 @@ NONCE_KNOWN = timedelta(minutes=2)
 CLOCKS_DIFFER = timedelta(seconds=30)
 SETTLING_S = 5.0  # so long a command may be answered here before another process has acknowledged it
 TOO_OLD_TO_EDIT = 30046
-NO_THREADS_HERE = (50001, 50013, 50024, 10003)
 THREAD_EXISTS = 160004
+NO_HISTORY = 160002  # a reference needs Read Message History
+CLOSED = (10003, 50001, 50013, 50083, 160005)  # nothing can be written there
 DAY_MINUTES = 1440
 REMEMBERED = 1000
 MESSAGES = "/channels/{channel_id}/messages"
@@ -47,6 +50,7 @@ class Messages:
     """The messages of one bot."""
 
     text_limit = TEXT_LIMIT
+    can_tell = True  # a nonce is taken once; what is older is looked for
 
     def __init__(self, api: Api, tickets: Tickets) -> None:
         self._api = api
@@ -63,8 +67,8 @@ class Messages:
         space = message.address.space
         if not editing:
             return [Bucket(f"post:{space}", POSTS_PER_S, POSTS_BURST), Bucket("all", ALL_PER_S, ALL_BURST)]
-        buckets = [Bucket(f"edit:{space}", EDITS_PER_S, EDITS_BURST), Bucket("all", ALL_PER_S, ALL_BURST)]
-        return buckets if message.final else [*buckets, Bucket(f"draft:{message.reply_id}", 1 / DRAFT_EDIT_S)]
+        pauses = [] if message.final else [Bucket(f"draft:{message.reply_id}", 1 / DRAFT_EDIT_S)]
+        return [Bucket(f"edit:{space}", EDITS_PER_S, EDITS_BURST), *pauses, Bucket("all", ALL_PER_S, ALL_BURST)]
 
     async def post(self, message: Message) -> str:
         ticket = await self._tickets.of(message.in_reply_to)
@@ -80,7 +84,12 @@ class Messages:
                     raise
                 if ticket.age_s < SETTLING_S:
                     raise DeliveryLater("the command is being acknowledged", 0.3) from None
-        return await self._write(await self._fallback(ticket, message), message)
+        try:
+            return await self._write(await self._fallback(ticket, message), message)
+        except Refused as error:
+            if error.code not in CLOSED or not ticket.is_open:
+                raise
+        return await self._answer(ticket, message)
 
     async def edit(self, message_id: str, message: Message) -> None:
         ticket = await self._tickets.of(message.in_reply_to)
@@ -91,8 +100,7 @@ class Messages:
             elif ticket and ticket.discreet:
                 raise MessageGone("a command's answer cannot be changed after 15 minutes")
             else:
-                channel = await self._place(message)
-                await self._api.call("PATCH", MESSAGE, body, channel_id=channel, message_id=message_id)
+                await self._reach(ticket, "PATCH", message_id, message, body)
         except Refused as error:
             if error.code in (*TOKEN_UNKNOWN, TOO_OLD_TO_EDIT):
                 raise MessageGone(str(error)) from None
@@ -104,8 +112,7 @@ class Messages:
             if ticket and ticket.is_open and (message.number == 0 or ticket.discreet):
                 await self._hook(ticket, "DELETE", f"/messages/{message_id}")
             elif not (ticket and ticket.discreet):
-                channel = await self._place(message)
-                await self._api.call("DELETE", MESSAGE, channel_id=channel, message_id=message_id)
+                await self._reach(ticket, "DELETE", message_id, message)
         except Refused as error:
             if error.code not in TOKEN_UNKNOWN:
                 raise
@@ -120,21 +127,26 @@ class Messages:
         after = snowflake_at(since - CLOCKS_DIFFER)
         query = {"after": str(after), "limit": 100}
         channel = await self._place(message)
-        written = await self._api.call("GET", MESSAGES, query=query, channel_id=channel)
+        try:
+            written = await self._api.call("GET", MESSAGES, query=query, channel_id=channel)
+        except Refused:  # it cannot be told; that nothing can be written there either, the next attempt will show
+            return None
         return next((str(one["id"]) for one in written if one.get("author", {}).get("bot") and _is(one, message)), None)
 
-    async def typing(self, space: str) -> None:
-        """Show for ten seconds that the bot is writing."""
-        await self._api.call("POST", "/channels/{channel_id}/typing", channel_id=self._opened.get(space, space))
+    async def typing(self, heard: Heard) -> None:
+        """Show for ten seconds that the bot is writing; beside the message as long as its thread is not open."""
+        space = heard.address.space
+        channel = self._opened.get(space) or _parent(space, (heard.event_id,)) or space
+        await self._api.call("POST", "/channels/{channel_id}/typing", channel_id=channel)
 
     async def tell(self, event: MessageEvent, text: str) -> None:
         """Tell a person why their message was not taken."""
         _, channel, message_id = event.id.split(":")
-        nonce = hashlib.sha256(event.id.encode()).hexdigest()[:25]
+        nonce = "-" + hashlib.sha256(event.id.encode()).hexdigest()[:24]
         body: dict[str, Any] = {"content": text, "nonce": nonce, "enforce_nonce": True, "allowed_mentions": NOBODY}
         if not event.address.direct:
             body["message_reference"] = _reference(message_id)
-        await self._api.call("POST", MESSAGES, body, channel_id=channel)
+        await self._send(channel, body)
 
     async def open_thread(self, parent: str, thread: str, question: str) -> str:
         """Begin a thread with the message of the same id; return where to write: its parent if it may not be made."""
@@ -143,22 +155,23 @@ class Messages:
         try:
             await self._api.call("POST", MESSAGE + "/threads", body, channel_id=parent, message_id=thread)
         except Refused as error:
-            if error.code in NO_THREADS_HERE:
+            if error.code != THREAD_EXISTS:
                 place = parent
-            elif error.code != THREAD_EXISTS:
-                raise
+        self._remember(thread, place)
+        return place
+
+    def _remember(self, thread: str, place: str) -> None:
         self._opened[thread] = place
         while len(self._opened) > REMEMBERED:
             self._opened.popitem(last=False)
-        return place
 
     async def _place(self, message: Message) -> str:
         """Return the channel of a message; its thread is made if it is to begin with the message that is answered."""
         space = message.address.space
         if space in self._opened:
             return self._opened[space]
-        parent = next((channel for channel, number in _asked(message.in_reply_to) if number == space), space)
-        return space if parent == space else await self.open_thread(parent, space, "")
+        parent = _parent(space, message.in_reply_to)
+        return await self.open_thread(parent, space, "") if parent else space
 
     async def _write(self, channel: str, message: Message) -> str:
         content = render(message.shown)
@@ -172,25 +185,56 @@ class Messages:
         asked = next((number for place, number in _asked(message.in_reply_to[-1:]) if place == channel), None)
         if asked and message.number == 0 and not message.address.direct:
             body["message_reference"] = _reference(asked)
-        made = await self._api.call("POST", MESSAGES, body, channel_id=channel)
+        try:
+            made = await self._send(channel, body)
+        except Refused as error:
+            parent = _parent(channel, message.in_reply_to)
+            if error.code not in CLOSED or not parent:
+                raise
+            self._remember(channel, parent)
+            return await self._write(parent, message)
         if made["content"] != content.strip():  # the one that an earlier attempt made, with the text of then
+            change = {name: body[name] for name in ("content", "allowed_mentions", "components")}
             try:
-                change = {name: body[name] for name in ("content", "allowed_mentions", "components")}
                 await self._api.call("PATCH", MESSAGE, change, channel_id=channel, message_id=made["id"])
             except Refused as error:
                 if error.code != UNKNOWN_MESSAGE:
                     raise
-                again = body | {"nonce": message.key.replace("-", "+")}
-                made = await self._api.call("POST", MESSAGES, again, channel_id=channel)
+                raise DeliveryLater("the message was deleted just now", 0.3) from None
         return str(made["id"])
+
+    async def _send(self, channel: str, body: dict[str, Any]) -> Any:
+        """Post; without what Discord refuses: a reference, the nonce of a message that was deleted."""
+        while True:
+            try:
+                return await self._api.call("POST", MESSAGES, body, channel_id=channel)
+            except Refused as error:
+                if error.code == NO_HISTORY and "message_reference" in body:
+                    body = {name: value for name, value in body.items() if name != "message_reference"}
+                elif error.code == UNKNOWN_MESSAGE and "-" in body["nonce"]:
+                    body = body | {"nonce": body["nonce"].replace("-", "+")}
+                else:
+                    raise
+
+    async def _reach(
+        self, ticket: Ticket | None, verb: str, message_id: str, message: Message, body: Any = None
+    ) -> None:
+        """Change or delete a message of a channel, or a command's answer that stands in for one."""
+        channel = await self._place(message)
+        try:
+            await self._api.call(verb, MESSAGE, body, channel_id=channel, message_id=message_id)
+        except Refused as error:
+            if error.code not in CLOSED or not ticket or not ticket.is_open:
+                raise
+            await self._hook(ticket, verb, f"/messages/{message_id}", body)
 
     async def _answer(self, ticket: Ticket, message: Message) -> str:
         body: dict[str, Any] = {"content": render(message.shown), "allowed_mentions": NOBODY}
         body["components"] = _components(message)
         if message.number == 0:
             made = await self._hook(ticket, "PATCH", "/messages/@original", body)
-        else:  # only its sender sees it; Discord has no nonce here, so a crash in mid-send may repeat this part
-            made = await self._hook(ticket, "POST", "", body | {"flags": EPHEMERAL})
+        else:  # Discord has no nonce here, so a crash in mid-send may repeat this part
+            made = await self._hook(ticket, "POST", "", body | {"flags": EPHEMERAL if ticket.discreet else 0})
         return str(made["id"])
 
     async def _fallback(self, ticket: Ticket, message: Message) -> str:
@@ -227,6 +271,11 @@ def _asked(event_ids: Sequence[str]) -> list[tuple[str, str]]:
     """Return channel and message of the messages that are answered; commands have none."""
     split_ids = [event_id.split(":") for event_id in event_ids]
     return [(parts[1], parts[2]) for parts in split_ids if len(parts) == 3 and parts[1].isdecimal()]
+
+
+def _parent(space: str, event_ids: Sequence[str]) -> str | None:
+    """Return the channel where a thread begins, if it begins with one of these messages."""
+    return next((channel for channel, number in _asked(event_ids) if number == space), None)
 
 
 def _is(written: dict[str, Any], message: Message) -> bool:

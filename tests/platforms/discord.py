@@ -110,6 +110,10 @@ class DiscordDouble(Double):
         self._said[message] |= {"content": text, "edited_timestamp": self._said[message]["timestamp"]}
         self.run(self.happen("MESSAGE_UPDATE", self.world.at_gateway(self._said[message])))
 
+    def delete(self, post: Post) -> None:
+        """A moderator deletes a message of the bot."""
+        self.run(self.rest.remove(post.space, post.id))
+
     def take_back(self, message: str) -> None:
         """A person deletes what they wrote."""
         said = self._said[message]

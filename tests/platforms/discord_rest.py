@@ -61,7 +61,9 @@ class Rest:
         self._host = host
         self._world = host.world
         self.rates = Rates(host.violations)
-        self.refusals: dict[str, int] = {}  # channel or user id -> code of the error that calls there get
+        # Channel or user id -> code of the error that calls there get; "threads": what opening a thread gets.
+        self.refusals: dict[str, int] = {}
+        self.without_history: set[str] = set()  # channels where the bot lacks Read Message History
         self.application_flags = 0
         self.interactions_endpoint: str | None = None
         self.commands: list[Json] = []
@@ -138,12 +140,14 @@ class Rest:
         nonce, now = body.get("nonce"), time.monotonic()
         if nonce and body.get("enforce_nonce"):
             at, first = self.nonces.get(nonce, (-1e9, {}))
-            if now - at < self.nonce_s:
-                return first
+            if now - at < self.nonce_s:  # the message of this nonce, if it is there yet
+                return self._message({"channel": first["channel_id"], "message": first["id"]})
         check_message(body, new=True)
         self._note_pings(body)
         more = {"components": body.get("components", []), "flags": body.get("flags", 0)}
         if reference := body.get("message_reference"):
+            if path["channel"] in self.without_history:
+                raise Refusal(160002)
             if self._world.find(path["channel"], reference["message_id"]):
                 more["message_reference"] = {"message_id": reference["message_id"]}
             elif reference.get("fail_if_not_exists", True):
@@ -167,6 +171,8 @@ class Rest:
         after, limit = int(query.get("after", 0)), int(query.get("limit", 50))
         if not 1 <= limit <= 100:
             raise Refusal(50035)
+        if path["channel"] in self.without_history:
+            return []
         later = sorted((m for m in self._world.messages[path["channel"]] if int(m["id"]) > after), key=_age)
         return (later[:limit] if "after" in query else later[-limit:])[::-1]  # the newest first, in each page
 
@@ -179,8 +185,12 @@ class Rest:
         return message
 
     async def _delete(self, path: dict[str, str], _: Json, __: dict[str, str]) -> None:
-        message = self._message(path)
-        self._world.messages[path["channel"]].remove(message)
+        await self.remove(path["channel"], path["message"])
+
+    async def remove(self, channel: str, message_id: str) -> None:
+        """Delete a message."""
+        message = self._message({"channel": channel, "message": message_id})
+        self._world.messages[channel].remove(message)
         self._gone(message)
 
     def _typing(self, path: dict[str, str], _: Json, __: dict[str, str]) -> None:
@@ -189,6 +199,8 @@ class Rest:
 
     async def _thread(self, path: dict[str, str], body: Json, _: dict[str, str]) -> Json:
         self._message(path)
+        if code := self.refusals.get("threads"):
+            raise Refusal(code)
         if path["message"] in self._world.channels:
             raise Refusal(160004)
         if not 1 <= len(body["name"]) <= 100:

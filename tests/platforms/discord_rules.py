@@ -37,7 +37,9 @@ CODES = {
     50013: (403, "Missing Permissions"),
     50027: (401, "Invalid Webhook Token"),
     50083: (400, "Thread is archived"),
+    160002: (403, "Cannot reply without permission to read message history"),
     160004: (400, "A thread has already been created for this message"),
+    160006: (400, "Maximum number of active threads reached"),
 }
 
 
