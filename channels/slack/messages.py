@@ -16,7 +16,7 @@ from channels.slack import render
 from channels.slack.answers import ABSENT, ANSWERED, Answers, is_slash
 from channels.slack.streams import Streams
 from channels.slack.teams import Team, Teams
-from channels.slack.trouble import LockedOut, Refused, asked
+from channels.slack.trouble import REASONS, LockedOut, Refused, asked
 from channels.text import Part
 from core.errors import DeliveryLater, DeliveryUnsure
 from core.store import Bucket
@@ -41,6 +41,8 @@ ADDITIONS_PER_S = 2.0
 
 class Messages:
     """Slack as a channels.delivery.Network."""
+
+    can_tell = True  # by the metadata of what was posted
 
     def __init__(self, teams: Teams, notes: Notes, answers: Answers) -> None:
         self._teams = teams
@@ -117,29 +119,38 @@ class Messages:
             last: dict[str, Any] = {"metadata": render.metadata(message.key)}
             if _asks(message):
                 last["blocks"] = render.feedback(message.reply_id)
-            try:
-                if await self._streams.finish(team, message_id, message, **last):
-                    return
-            except Refused as error:
-                if error.code in GONE:
-                    raise MessageGone(str(error)) from None
-                raise
+            if await self._streams.finish(team, message_id, message, **last):
+                return
         await self._update(team, message_id, message)
 
     async def _update(self, team: Team, ts: str, message: Message) -> None:
-        channel = _channel(message)
+        """Change a message; what cannot be changed into its final text is taken away and posted anew."""
+        plain = _plain(message)
         try:
-            await asked(team.api.chat_update(channel=channel, ts=ts, **self._body(message)))
+            try:
+                await self._change(team, ts, message, self._body(message))
+            except Refused as error:
+                if error.code == "streaming_state_conflict":
+                    await self._streams.end(team, ts, message)
+                    await self._change(team, ts, message, self._body(message))
+                elif error.code in UNSHOWABLE and render.updatable(plain["text"]):
+                    await self._change(team, ts, message, plain | {"blocks": []})
+                else:
+                    raise
+        except Refused as error:
+            if error.code in REASONS or not message.final:
+                raise
+            log.warning("Slack does not take a change of a message (%s); it is posted anew", error.code)
+            await self.delete(ts, message)
+            raise MessageGone(str(error)) from None
+
+    async def _change(self, team: Team, ts: str, message: Message, body: dict[str, Any]) -> None:
+        try:
+            await asked(team.api.chat_update(channel=_channel(message), ts=ts, **body))
         except Refused as error:
             if error.code in GONE:
                 raise MessageGone(str(error)) from None
-            if error.code == "streaming_state_conflict":
-                await self._streams.end(team, ts, message)
-                await asked(team.api.chat_update(channel=channel, ts=ts, **self._body(message)))
-            elif error.code in UNSHOWABLE:
-                await asked(team.api.chat_update(channel=channel, ts=ts, blocks=[], **_plain(message)))
-            else:
-                raise
+            raise
 
     async def delete(self, message_id: str, message: Message) -> None:
         """See channels.delivery.Network."""

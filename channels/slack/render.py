@@ -9,7 +9,7 @@ from typing import Any
 from channels.text import Part, split, within_utf16
 
 LIMIT = 12_000  # of all markdown blocks of a message together, and of one call of the chat stream
-FALLBACK = 3_000  # of the text for notifications and screen readers
+FALLBACK = 3_900  # bytes of the text for notifications and screen readers; an update takes 4,000
 ACTION = "rapport_feedback"
 EVENT_TYPE = "rapport_reply"
 UP, DOWN = "up", "down"
@@ -21,7 +21,7 @@ _PING = re.compile(
 )
 # The beginning of what may become a mention; it waits for the rest, as a stream cannot take back what it showed.
 _UNFINISHED = re.compile(r"(?:<[!@]?\w*|(?<![\w.])@\w*)\Z")
-_FENCE_LINE = re.compile(r"^\s*(?:```|~~~).*$\n?", re.MULTILINE)
+_FENCE_LINE = re.compile(r"^[ \t]*(?:```|~~~).*$\n?", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _MARKS = re.compile(r"^\s{0,3}(?:#{1,6}|>)\s+|\*\*|__|~~|`", re.MULTILINE)
 
@@ -45,7 +45,24 @@ def parts(markdown: str) -> list[Part]:
 def fallback(markdown: str) -> str:
     """Return the plain text for notifications, escaped."""
     plain = _MARKS.sub("", _LINK.sub(r"\1", _FENCE_LINE.sub("", markdown))).strip() or markdown.strip()
-    return escaped(plain[:FALLBACK])
+    return _beginning(escaped(plain), FALLBACK)
+
+
+def _beginning(text: str, most: int) -> str:
+    """Return as much of an escaped text as fits into so many bytes, with no entity cut in two."""
+    raw = text.encode()
+    if len(raw) <= most:
+        return text
+    cut = raw[:most].decode(errors="ignore")
+    begun = cut.rfind("&")
+    if begun > cut.rfind(";"):
+        cut = cut[:begun]
+    return harmless(cut)  # what was cut may have kept a word from being a mention
+
+
+def updatable(text: str) -> bool:
+    """Say whether a message's text can be changed into this one."""
+    return len(text.encode()) <= FALLBACK
 
 
 def escaped(text: str) -> str:

@@ -14,7 +14,7 @@ from channels.delivery import Message
 from channels.slack import render
 from channels.slack.teams import Team
 from channels.slack.trouble import Refused, asked
-from core.errors import DeliveryLater, DeliveryUnsure
+from core.errors import DeliveryUnsure
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,10 @@ class Streams:
         stream.text = text
 
     async def finish(self, team: Team, ts: str, message: Message, **last: Any) -> bool:
-        """End the stream with the whole text; return False if the message must be edited to show it."""
+        """End the stream with the whole text; return False if the message must be edited to show it.
+
+        Whatever Slack has against the end of the stream, the message can still be tried to be edited.
+        """
         stream = self._open[message.address.space, ts]
         text = render.harmless(message.shown)
         whole = not stream.doubtful and text.startswith(stream.text)
@@ -117,23 +120,21 @@ class Streams:
         except DeliveryUnsure:
             stream.doubtful = True
             raise
-        except DeliveryLater:
-            raise
         except Refused as error:
             self._forget(message, ts)
-            if error.code in OVER:
-                return False
-            raise
+            if error.code not in OVER:
+                log.warning("a stream does not end with its text (%s); its message is edited", error.code)
+                await self.end(team, ts, message)
+            return False
         self._forget(message, ts)
         return whole
 
     async def end(self, team: Team, ts: str, message: Message) -> None:
-        """End a stream of a process that is gone."""
+        """End a stream as it stands, whoever began it; whether it did end shows when its message is edited."""
         try:
             await asked(team.api.chat_stopStream(channel=_channel(message), ts=ts))
         except Refused as error:
-            if error.code not in OVER:
-                raise
+            log.debug("a stream could not be ended: %s", error)
 
     def _forget(self, message: Message, ts: str) -> None:
         self._open.pop((message.address.space, ts), None)

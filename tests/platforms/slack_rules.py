@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 TEXT_CUT = 40_000
+UPDATE_BYTES = 4_000  # of the text of chat.update, whatever blocks it comes with
 MARKDOWN = 12_000
 SECTION = 3_000
 BLOCKS = 50
@@ -84,6 +85,12 @@ def check_message(arguments: dict[str, Any]) -> None:
         raise Refusal("no_text")
     check_blocks(arguments.get("blocks"))
     check_metadata(arguments.get("metadata"))
+
+
+def check_update(arguments: dict[str, Any]) -> None:
+    """Refuse a text for which chat.update, unlike chat.postMessage, has no room."""
+    if len((arguments.get("text") or "").encode()) > UPDATE_BYTES:
+        raise Refusal("msg_too_long")
 
 
 def check_markdown(text: Any) -> None:

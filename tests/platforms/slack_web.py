@@ -145,6 +145,7 @@ class WebApi:
         if self._alive(message):
             raise Refusal("streaming_state_conflict")
         rules.check_message(arguments)
+        rules.check_update(arguments)
         self._cut(arguments)
         # What is not named stays: an update with a text alone would go on showing the blocks of before.
         for key in ("text", "blocks", "markdown_text"):

@@ -87,3 +87,12 @@ def test_a_message_is_known_by_its_metadata() -> None:
     assert render.key_of({"metadata": metadata}) == "abc-001"
     assert render.key_of({"metadata": {"event_type": "other", "event_payload": {"key": "abc-001"}}}) == ""
     assert render.key_of({}) is None
+
+
+@given(st.text(alphabet="&<>я🙂a;@chanel s", min_size=1, max_size=60), st.integers(50, 200))
+def test_the_text_of_a_notification_fits_an_update_and_cuts_no_entity(piece: str, times: int) -> None:
+    found = render.fallback(piece * times)
+
+    slack_rules.check_update({"text": found})
+    assert re.fullmatch(r"(?:[^&<>]|&(?:amp|lt|gt);)*", found)
+    assert not slack_rules.pings(found)

@@ -8,6 +8,7 @@ import pytest
 from core.dialogue import Prompt
 from tests.channels.path import ChannelThread, Worker
 from tests.channels.slack.seen import called, calls, posted
+from tests.platforms.base import Place
 from tests.platforms.slack import Slack
 from tests.waiting import eventually
 
@@ -141,3 +142,76 @@ def test_two_people_in_one_thread_get_an_answer_each_though_streams_broke_off(
     posted(slack, "I am Bob: done")
 
     assert len(slack.posts) == 2
+
+
+RUSSIAN = "Привет, как дела? " * 200
+
+
+def long_in_russian(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+    for length in range(400, len(RUSSIAN), 400):
+        on_text(RUSSIAN[:length])
+        cancelled.wait(0.05)
+    return RUSSIAN
+
+
+@pytest.mark.usefixtures("channel")
+@pytest.mark.parametrize("place", ["direct", "group"])
+def test_a_long_reply_of_wide_letters_is_edited_to_its_end(slack: Slack, worker: Worker, place: Place) -> None:
+    worker.script = long_in_russian
+    slack.missing = {"chat.startStream"}
+    slack.say("go on", place=place)
+    eventually(lambda: slack.posts and slack.posts[0].text.strip() == RUSSIAN.strip())
+
+    assert len(slack.posts) == 1
+    assert len(slack.posts[0].texts) > 1
+
+
+@pytest.mark.usefixtures("channel")
+@pytest.mark.parametrize("code", ["msg_too_long", "invalid_blocks", "invalid_arguments"])
+def test_a_message_that_cannot_be_edited_is_posted_anew(slack: Slack, worker: Worker, code: str) -> None:
+    def refused_at_the_end(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        on_text("Let me see")
+        eventually(lambda: slack.posts)
+        slack.refuse_with = code
+        slack.fault("chat.update", "refuse", times=10)
+        return RUSSIAN
+
+    worker.script = refused_at_the_end
+    slack.say("go on")
+    eventually(lambda: slack.posts and slack.posts[-1].text.strip() == RUSSIAN.strip())
+
+    assert [post.deleted for post in slack.posts] == [True, False]
+
+
+def told_in_two(slack: Slack) -> Callable[[Prompt, Callable[[str], None], threading.Event], str]:
+    def write(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        on_text("I begin")
+        eventually(lambda: slack.posts)
+        return "I begin and end"
+
+    return write
+
+
+@pytest.mark.usefixtures("channel")
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("code", ["invalid_blocks", "msg_too_long", "unknown_method", "feature_not_enabled"])
+def test_a_stream_that_may_not_end_with_its_text_still_becomes_the_reply(
+    slack: Slack, worker: Worker, code: str, times: int
+) -> None:
+    worker.script = told_in_two(slack)
+    slack.fault("chat.stopStream", "refuse", times=times)
+    slack.refuse_with = code
+    slack.say("go on", place="group")
+    posted(slack, "I begin and end")
+
+    assert len([post for post in slack.posts if not post.deleted]) == 1
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_stream_that_can_neither_end_nor_be_edited_is_posted_anew(slack: Slack, worker: Worker) -> None:
+    worker.script = told_in_two(slack)
+    slack.missing = {"chat.stopStream"}
+    slack.say("go on", place="group")
+    posted(slack, "I begin and end")
+
+    assert [post.deleted for post in slack.posts] == [True, False]
