@@ -2,12 +2,15 @@
 
 The calls go through discord.py's own client, which signs them and keeps to the rate headers of each route before it
 sends. What it would do by itself after a refusal, waiting out a 429 or repeating after a 5xx, is the runner's affair
-here: a middleware of aiohttp sees those answers first. Bodies and answers are plain JSON, as at the gateway.
+here: a middleware of aiohttp sees those answers first. After a 429 that is meant for all calls none is made until it
+is over, as each would count against us (10,000 in ten minutes and Discord bans the address). Bodies and answers are
+plain JSON, as at the gateway.
 """
 
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +26,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
 NO_TOKEN_WAIT_S = 30.0
 BANNED_WAIT_S = 120.0  # a 429 of Cloudflare, which stands before Discord, names no time
 AWAY_WAIT_S = 1.0
+CALLBACK = "/interactions/"  # these calls are outside of the limit of all calls
 NOBODY = {"parse": [], "users": [], "roles": [], "replied_user": False}
 
 # Codes of errors, and what they mean to who is on call.
@@ -58,6 +62,7 @@ class Api:
     def __init__(self, client: Callable[[], discord.Client | None]) -> None:
         self._client = client
         self._running: set[asyncio.Task[Any]] = set()
+        self._closed_until = 0.0  # by time.monotonic
 
     async def call(
         self, verb: str, path: str, body: Any = None, query: dict[str, Any] | None = None, **ids: Any
@@ -66,11 +71,17 @@ class Api:
         client = self._client()
         if client is None or client.is_closed():
             raise DeliveryLater("there is no connection to Discord", AWAY_WAIT_S)
+        if (left_s := self._closed_until - time.monotonic()) > 0 and not path.startswith(CALLBACK):
+            raise DeliveryLater("Discord takes no calls at the moment", left_s)
         content: dict[str, Any] = {} if body is None else {"json": body}
         if query:
             content["params"] = query
         try:
             return await self._answer(client, Route(verb, path, **ids), content)
+        except DeliveryLater as error:
+            if error.everywhere:
+                self._closed_until = max(self._closed_until, time.monotonic() + error.retry_after_s)
+            raise
         except discord.RateLimited as error:
             raise DeliveryLater("Discord: too many calls", error.retry_after, flood=True) from None
         except discord.HTTPException as error:
@@ -128,8 +139,10 @@ def _overloaded(status: int, raw: bytes) -> DeliveryError:
         answer = json.loads(raw)
         wait_s, everywhere = float(answer["retry_after"]), bool(answer.get("global"))
     except (ValueError, KeyError, TypeError):
-        return DeliveryLater("Discord refuses all calls from this address for a while", BANNED_WAIT_S, flood=True)
-    return DeliveryLater(f"Discord: too many calls{' in all' if everywhere else ''}", wait_s, flood=True)
+        text = "Discord refuses all calls from this address for a while"
+        return DeliveryLater(text, BANNED_WAIT_S, flood=True, everywhere=True)
+    text = f"Discord: too many calls{' in all' if everywhere else ''}"
+    return DeliveryLater(text, wait_s, flood=True, everywhere=everywhere)
 
 
 def _translated(error: discord.HTTPException) -> DeliveryError:

@@ -133,11 +133,14 @@ class Rates:
     limited: list[tuple[str, float]] = field(default_factory=list)
     _windows: dict[str, _Window] = field(default_factory=dict)
     _recent: deque[float] = field(default_factory=deque)
+    _told: bool = False
+    _closed_until: float = 0.0
+    _banned: bool = False
 
     def take(self, method: str, major: str) -> tuple[dict[str, str], web.Response | None]:
         """Count a call; return the headers of its answer, and the 429 if it is one too many."""
         now = time.monotonic()
-        if refusal := self._global(method, now):
+        if refusal := self._closed(method, now) or self._global(method, now):
             return {}, refusal
         limit, span = RATES.get(method, ANY_RATE)
         window = self._windows.setdefault(f"{method}:{major}", _Window())
@@ -160,6 +163,21 @@ class Rates:
         """Refuse a call and close its bucket for so long."""
         self._windows.setdefault(f"{method}:{major}", _Window()).closed_until = time.monotonic() + wait_s
         return self._refuse(method, wait_s, "shared")
+
+    def close(self, wait_s: float, *, ban: bool = False) -> None:
+        """Refuse all calls for so long: the limit of all calls, or a ban by Cloudflare, which names no time."""
+        self._closed_until, self._banned, self._told = time.monotonic() + wait_s, ban, False
+
+    def _closed(self, method: str, now: float) -> web.Response | None:
+        """Refuse a call while all are; the first is told, further ones show that it was not heeded."""
+        if now >= self._closed_until or (method in OUTSIDE_GLOBAL and not self._banned):
+            return None
+        if self._told and method != "callback":
+            self.violations.append(f"{method} was called {self._closed_until - now:.2f} s before any call was allowed")
+        self._told = True
+        if self._banned:
+            return web.Response(text="error code: 1015", status=429, content_type="text/plain")
+        return self._refuse(method, self._closed_until - now, "global")
 
     def _global(self, method: str, now: float) -> web.Response | None:
         limit, span = GLOBAL_RATE

@@ -1,5 +1,6 @@
 """One message at a time, through discord.py's own client: what it costs, what is refused, what a repeat does."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -10,13 +11,14 @@ import discord
 import pytest
 
 from channels.delivery import Message, MessageGone
+from channels.discord import api as discord_api
 from channels.discord.api import Api, Refused
 from channels.discord.connection import point_to, quieten
 from channels.discord.messages import Messages
 from channels.discord.settings import credentials
 from channels.discord.tickets import Tickets
 from core.dialogue import Address
-from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure
+from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, DeliveryUnsure
 from core.store import Store
 from tests.channels.path import quick_settings, same, surroundings
 from tests.platforms.discord import DiscordDouble
@@ -100,6 +102,37 @@ async def test_failures_are_told_apart(
     if isinstance(failed.value, DeliveryLater):
         assert failed.value.flood
         assert failed.value.retry_after_s == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("ban", [False, True])
+async def test_a_flood_in_all_holds_every_call(
+    double: DiscordDouble, messages: Messages, api: Api, monkeypatch: pytest.MonkeyPatch, ban: bool
+) -> None:
+    monkeypatch.setattr(discord_api, "BANNED_WAIT_S", 0.7)
+    double.rest.rates.close(0.7, ban=ban)
+    with pytest.raises(DeliveryLater) as first:
+        await messages.post(message(double))
+    assert first.value.flood
+    assert first.value.everywhere
+    assert first.value.retry_after_s == pytest.approx(0.7, abs=0.05)
+    for path in ("/channels/{channel_id}/typing", "/channels/{channel_id}/messages"):
+        with pytest.raises(DeliveryLater) as later:
+            await api.call("POST", path, {}, channel_id=double.world.quiet)
+        assert 0 < later.value.retry_after_s < 0.7
+    assert len([call for call in double.calls if call.method in ("post", "typing")]) == 1
+    with pytest.raises(DeliveryError):  # these are not counted in all, and a person waits
+        path = "/interactions/{interaction}/{webhook_token}/callback"
+        await api.call("POST", path, {"type": 5}, interaction="1", webhook_token="none")
+    assert double.calls[-1].method == "callback"
+    await asyncio.sleep(later.value.retry_after_s)
+    await messages.post(message(double))
+
+
+def test_what_is_held_for_all_places_is_the_last_of_every_budget(double: DiscordDouble) -> None:
+    messages = Messages(Api(lambda: None), Tickets(None))  # type: ignore[arg-type]
+    for final in (True, False):
+        for editing in (True, False):
+            assert messages.budget(message(double, final=final), editing=editing)[-1].name == "all"
 
 
 @pytest.mark.parametrize(
