@@ -19,9 +19,11 @@ from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure, StoreUna
 from core.events import Draft, Reply
 from core.store import Bucket, Sent, Store
 
+K = TypeVar("K")
 V = TypeVar("V")
+Known = dict[int, Sent]
 
-REMEMBERED = 1000  # replies; of older ones Redis is asked
+REMEMBERED = 1000
 NOTE_TTL_S = 30 * 86400  # how long a reaction to a reply, or an answer to it, is recognised
 # A command's answer is right or it is a defect; there is nothing to rate.
 UNRATED = ("command", "failed", "cancelled")
@@ -54,11 +56,15 @@ class Message:
     @property
     def key(self) -> str:
         """What makes this message unmistakable at the network, whoever sends it and however often."""
-        return f"{self.reply_id[:21]}-{self.number:03d}"
+        return f"{self.reply_id[:20]}-{self.number:04d}"
 
 
 class Network(Protocol):
     """What one message costs and how it gets to its place. Errors are those of ``Adapter.send``."""
+
+    can_tell: bool
+    """Whether posting a key again does no harm, or ``find`` finds for sure. If neither, a message in doubt is
+    repeated once, with a mark."""
 
     def split(self, text: str) -> list[Part]:
         """Return the parts that are a message each."""
@@ -94,17 +100,22 @@ class Delivery:
         self._parts = store.parts(channel)
         self._pace = store.pace(channel)
         self._notes = store.notes(channel)
-        self._known: OrderedDict[str, dict[int, Sent]] = OrderedDict()
+        # What we know better than Redis, as it was away when we wanted to write it: by reply and number.
+        self._unwritten: OrderedDict[tuple[str, int], Sent | None] = OrderedDict()
         self._not_before: OrderedDict[str, float] = OrderedDict()
 
     async def send(self, reply: Reply) -> None:
-        """Bring the reply to its place; call again after an error. See channels.base.Adapter.send."""
+        """Bring the reply to its place; call again after an error.
+
+        Raises LeaseLost if another process sends now, else see channels.base.Adapter.send.
+        """
         if not reply.text.strip():
             raise DeliveryRefused("the reply is empty")
         messages = self._messages(reply, final=True, rateable=reply.finish_reason not in UNRATED)
+        known = await self._load(reply.id)
         for message in messages:
-            await self._bring(message)
-        await self._take_back(messages[-1])
+            await self._bring(message, known)
+        await self._take_back(messages[-1], known)
 
     async def draft(self, draft: Draft) -> None:
         """Show the text so far if the budget allows it now; a final message always goes before."""
@@ -112,8 +123,9 @@ class Delivery:
         if not draft.text.strip() or loop.time() < self._not_before.get(draft.reply_id, 0):
             return
         try:
+            known = await self._load(draft.reply_id)
             for message in self._messages(draft, final=False, rateable=False):
-                await self._bring(message)
+                await self._bring(message, known)
         except DeliveryLater as error:
             _remember(self._not_before, draft.reply_id, loop.time() + error.retry_after_s)
         except (DeliveryUnsure, DeliveryRefused):
@@ -141,42 +153,55 @@ class Delivery:
             for number, part in enumerate(parts)
         ]
 
-    async def _bring(self, message: Message) -> None:
+    async def _bring(self, message: Message, known: Known) -> None:
         """Have this message at its place; do nothing if it is there."""
-        known = await self._state(message.reply_id)
         sent = known.get(message.number)
         digest = _digest(message)
-        if sent and sent.message and sent.digest == digest and (sent.final or not message.final):
+        if sent and sent.message and (sent.digest == digest or not message.final) and sent.final:
+            return
+        if sent and sent.message and sent.digest == digest and not message.final:
             return
         if sent and not sent.message:
-            found = await self._network.find(message, sent.at)
-            sent = sent.model_copy(update={"message": found, "repeated": sent.repeated or not found})
+            sent = await self._found(message, sent)
         message = replace(message, repeated=bool(sent and sent.repeated))
         message_id = sent.message if sent else None
         if message_id and not await self._edited(message_id, message):
             message_id = None
         if not message_id:
-            message_id = await self._posted(message, sent)
+            message_id = await self._posted(message, known, sent)
         now = Sent(message=message_id, digest=digest, final=message.final, repeated=message.repeated)
-        await self._save(message, now)
+        await self._save(message, known, now)
         if message.final:
             name = f"reply:{message.address.space}:{message_id}"
             await asyncio.to_thread(self._notes.put, name, message.reply_id, NOTE_TTL_S)
 
-    async def _posted(self, message: Message, before: Sent | None) -> str:
+    async def _found(self, message: Message, sent: Sent) -> Sent:
+        """Return what became of a message whose posting broke off; ``repeated`` if it shall be posted once more."""
+        found = await self._network.find(message, sent.at)
+        if not found and sent.repeated and not self._network.can_tell:
+            raise DeliveryRefused("it may have arrived, and so may its repeat: whether they did cannot be known")
+        return sent.model_copy(update={"message": found, "repeated": sent.repeated or not found})
+
+    async def _posted(self, message: Message, known: Known, before: Sent | None) -> str:
         await self._admit(message, editing=False)
-        doubted = before if before and not before.message else Sent()  # since its first doubtful attempt
-        await self._save(message, doubted.model_copy(update={"repeated": message.repeated}))
+        before = before if before and not before.message else None  # else it is no doubt that it leaves
+        doubted = (before or Sent()).model_copy(update={"repeated": message.repeated})
+        try:
+            await asyncio.to_thread(self._parts.mark, message.reply_id, message.number, doubted)
+        except StoreUnavailable:  # whether it was noted or not: nothing is posted
+            _remember(self._unwritten, (message.reply_id, message.number), known.get(message.number))
+            raise
         try:
             return await self._network.post(message)
         except (DeliveryLater, DeliveryRefused) as error:
-            await self._save(message, doubted if doubted is before else None)  # no doubt but an older one
+            await self._save(message, known, known.get(message.number) if before else None)
             await self._heed(error, message, editing=False)
             raise
 
     async def _edited(self, message_id: str, message: Message) -> bool:
         """Edit; return False if there is nothing left to be edited."""
         await self._admit(message, editing=True)
+        await asyncio.to_thread(self._parts.check)
         try:
             await self._network.edit(message_id, message)
         except MessageGone:
@@ -186,11 +211,12 @@ class Delivery:
             raise
         return True
 
-    async def _take_back(self, last: Message) -> None:
+    async def _take_back(self, last: Message, known: Known) -> None:
         """Delete what a draft showed beyond the end of the reply."""
-        for number, sent in sorted((await self._state(last.reply_id)).items()):
+        for number, sent in sorted(known.items()):
             if number > last.number:
                 if sent.message:
+                    await self._admit(last, editing=True)
                     await self._network.delete(sent.message, last)
                 await asyncio.to_thread(self._parts.save, last.reply_id, number, None)
 
@@ -211,23 +237,28 @@ class Delivery:
             with contextlib.suppress(StoreUnavailable):  # the wait itself is the runner's
                 await asyncio.to_thread(self._pace.hold, bucket, error.retry_after_s)
 
-    async def _state(self, reply_id: str) -> dict[int, Sent]:
-        known = self._known.get(reply_id)
-        if known is None:
-            known = await asyncio.to_thread(self._parts.load, reply_id)
-        _remember(self._known, reply_id, known)
+    async def _load(self, reply_id: str) -> Known:
+        """Return what is known of the reply's messages. Read anew each time: another process may have sent."""
+        known = await asyncio.to_thread(self._parts.load, reply_id)
+        for (reply, number), sent in self._unwritten.items():
+            if reply == reply_id:
+                known.pop(number, None)
+                known.update({number: sent} if sent else {})
         return known
 
-    async def _save(self, message: Message, sent: Sent | None) -> None:
-        known = await self._state(message.reply_id)
-        if sent is None:
-            known.pop(message.number, None)
-        else:
-            known[message.number] = sent  # before it is written: Redis may be away, and we know all the same
-        await asyncio.to_thread(self._parts.save, message.reply_id, message.number, sent)
+    async def _save(self, message: Message, known: Known, sent: Sent | None) -> None:
+        known.pop(message.number, None)
+        known.update({message.number: sent} if sent else {})
+        place = (message.reply_id, message.number)
+        try:
+            await asyncio.to_thread(self._parts.save, *place, sent)
+        except StoreUnavailable:
+            _remember(self._unwritten, place, sent)
+            raise
+        self._unwritten.pop(place, None)
 
 
-def _remember(known: OrderedDict[str, V], name: str, value: V) -> None:
+def _remember(known: OrderedDict[K, V], name: K, value: V) -> None:
     known[name] = value
     known.move_to_end(name)
     while len(known) > REMEMBERED:

@@ -6,14 +6,15 @@ Sending the reply itself is the runner's.
 import asyncio
 import contextlib
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
 
 from channels.base import Adapter
 from core.dialogue import Address
-from core.errors import DeliveryError, StoreUnavailable
-from core.events import Draft, Heard
+from core.errors import DeliveryError, LeaseLost, StoreUnavailable
+from core.events import Draft, Heard, Reply
 from core.store import Outbox, Store
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 LISTEN_S = 1.0
 PAUSE_S = 0.5
 REMEMBERED = 1000
+LONGEST_SIGN_S = 600.0  # who has waited for so long does not believe in it any more
 DRAFT_ENDS_S = 15.0  # longer than a network takes to answer one call
 
 
@@ -35,49 +37,64 @@ class Live:
         self._outbox = outbox
         self._threads = threads
         self._leads = leads
+        self._closing = threading.Event()
         self._newest: dict[str, Draft] = {}
         self._drafting: dict[str, asyncio.Task[None]] = {}
-        self._signs: dict[Address, asyncio.Task[None]] = {}
+        self._signs: dict[tuple[Address, str], asyncio.Task[None]] = {}
         self._answered: OrderedDict[str, None] = OrderedDict()
 
     async def listen(self) -> None:
-        """Show what happens until cancelled."""
+        """Show what happens until ``finish`` is called."""
         loop = asyncio.get_running_loop()
-        try:
-            while True:
-                try:
-                    with self._outbox.news() as feed:
-                        while True:
-                            news = await loop.run_in_executor(self._threads, feed.next, LISTEN_S)
-                            if news and self._leads():
-                                self._show(news)
-                except StoreUnavailable:
-                    await asyncio.sleep(PAUSE_S)
-                except Exception:
-                    log.exception("what happens on %s could not be shown", self._adapter.name)
-                    await asyncio.sleep(PAUSE_S)
-        finally:
-            for task in [*self._signs.values(), *self._drafting.values()]:
-                task.cancel()
+        await loop.run_in_executor(self._threads, self._listen, loop)
 
-    async def make_way(self, reply_id: str, address: Address) -> None:
+    async def finish(self) -> None:
+        """Show nothing new; wait for what is being shown, as in ``make_way``."""
+        self._closing.set()
+        self._newest.clear()
+        for sign in self._signs.values():
+            sign.cancel()
+        if self._drafting:
+            await asyncio.wait(self._drafting.values(), timeout=DRAFT_ENDS_S)
+        for task in self._drafting.values():
+            task.cancel()
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand the news over, in a thread: a Redis that does not answer must not hold up the event loop."""
+        while not self._closing.is_set():
+            try:
+                with self._outbox.news() as feed:
+                    while not self._closing.is_set():
+                        if news := feed.next(LISTEN_S):
+                            loop.call_soon_threadsafe(self._show, news)
+            except StoreUnavailable:
+                self._closing.wait(PAUSE_S)
+            except Exception:
+                if self._closing.is_set() or loop.is_closed():
+                    return
+                log.exception("what happens on %s could not be shown", self._adapter.name)
+                self._closing.wait(PAUSE_S)
+
+    async def make_way(self, reply: Reply) -> None:
         """The reply comes now: nothing of it is shown here any more, and what is being shown is waited for."""
-        self._answered[reply_id] = None
+        self._answered[reply.id] = None
         while len(self._answered) > REMEMBERED:
             self._answered.popitem(last=False)
-        self._newest.pop(reply_id, None)
-        self._end_sign(address)
-        if task := self._drafting.get(reply_id):
+        self._newest.pop(reply.id, None)
+        self._end_sign(reply.address, reply.person)
+        if task := self._drafting.get(reply.id):
             # Not cancelled: whether a call that broke off was obeyed is hard to know.
             await asyncio.wait({task}, timeout=DRAFT_ENDS_S)
             task.cancel()
 
     def _show(self, news: Draft | Heard) -> None:
+        if self._closing.is_set() or not self._leads():
+            return
         if isinstance(news, Heard):
             self._begin_sign(news)
         elif news.reply_id not in self._answered:
             if news.text:
-                self._end_sign(news.address)
+                self._end_sign(news.address, news.person)
             elif news.person:
                 self._begin_sign(Heard(event_id=news.in_reply_to[-1], address=news.address, person=news.person))
             self._newest[news.reply_id] = news
@@ -89,7 +106,7 @@ class Live:
         try:
             while draft := self._newest.pop(reply_id, None):
                 await self._adapter.draft(draft)
-        except DeliveryError as error:
+        except (DeliveryError, LeaseLost, StoreUnavailable) as error:
             log.info("a draft was not shown: %s", error)
         except Exception:
             log.exception("a draft could not be shown")
@@ -97,17 +114,19 @@ class Live:
             del self._drafting[reply_id]
 
     def _begin_sign(self, heard: Heard) -> None:
-        if self._adapter.sign_s and heard.address not in self._signs:
-            self._signs[heard.address] = asyncio.create_task(self._keep_signing(heard))
+        who = (heard.address, heard.person)
+        if self._adapter.sign_s and who not in self._signs:
+            self._signs[who] = asyncio.create_task(self._keep_signing(heard))
 
-    def _end_sign(self, address: Address) -> None:
-        if sign := self._signs.pop(address, None):
+    def _end_sign(self, address: Address, person: str) -> None:
+        if sign := self._signs.pop((address, person), None):
             sign.cancel()
 
     async def _keep_signing(self, heard: Heard) -> None:
+        until = asyncio.get_running_loop().time() + LONGEST_SIGN_S
         try:
             waits = True
-            while waits:
+            while waits and asyncio.get_running_loop().time() < until:
                 try:
                     await self._adapter.working(heard)
                 except DeliveryError as error:
@@ -118,5 +137,6 @@ class Live:
                 with contextlib.suppress(StoreUnavailable):
                     waits = await asyncio.to_thread(self._store.inbox.waits, heard.person)
         finally:
-            if self._signs.get(heard.address) is asyncio.current_task():
-                del self._signs[heard.address]
+            who = (heard.address, heard.person)
+            if self._signs.get(who) is asyncio.current_task():
+                del self._signs[who]

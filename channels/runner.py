@@ -7,8 +7,6 @@ the other; a reply that must wait holds up its own address only. What people see
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,8 +18,9 @@ from channels.base import Adapter
 from channels.live import Live
 from core import commands
 from core.dialogue import Address, outbox_name
-from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, InputError, StoreUnavailable
+from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, InputError, LeaseLost, StoreUnavailable
 from core.events import MessageEvent
+from core.process import process_name
 from core.settings import Inbox as InboxSettings
 from core.store import Delivery, Store
 from core.store.outbox import COURIER_TTL_S
@@ -32,7 +31,8 @@ T = TypeVar("T")
 BLOCK_MS = 1000
 LOOK_S = 2  # between two looks for replies that were left behind
 REMEMBERED = 1000
-FINISH_S = 5.0  # for what is being sent when the process ends
+FINISH_S = 8.0  # for what is being sent when the process ends; a supervisor waits a little longer
+FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 60.0  # between attempts, doubled each time
 # What nobody types on purpose: control characters but for line breaks and tabs.
 KEPT_CONTROLS = "\n\t"
 
@@ -45,7 +45,7 @@ class Runner:
         self._store = store
         self._limits = limits
         self._outbox = store.outbox(outbox_name(adapter.name, adapter.via))
-        self._consumer = f"{socket.gethostname()}-{os.getpid()}"
+        self._consumer = process_name()
         self._lanes: dict[Address, asyncio.Queue[Delivery]] = {}
         self._lane_tasks: set[asyncio.Task[None]] = set()
         self._in_hand: set[str] = set()
@@ -68,17 +68,27 @@ class Runner:
                 task.result()  # a defect ends the process; a supervisor starts another
         finally:
             self._closing.set()
-            for task in (inbound, closing, live):
+            for task in (inbound, closing):
                 task.cancel()
-            await asyncio.gather(outbound, live, return_exceptions=True)
-            if self._lane_tasks:
-                await asyncio.wait(self._lane_tasks, timeout=FINISH_S)
-            for lane in self._lane_tasks:
-                lane.cancel()  # what was not sent stays in the outbox
-            await asyncio.gather(inbound, *self._lane_tasks, return_exceptions=True)
+            await asyncio.gather(outbound, return_exceptions=True)
+            await self._finish()
+            await asyncio.gather(inbound, return_exceptions=True)
             await self._adapter.close()
             await self._leave()
             self._threads.shutdown(wait=False)
+            live.cancel()
+
+    async def _finish(self) -> None:
+        """Finish what is being sent; no more is begun, and what was not sent stays in the outbox."""
+        until = asyncio.get_running_loop().time() + FINISH_S
+        ends = {*self._lane_tasks, asyncio.create_task(self._live.finish())}
+        while ends and (left := until - asyncio.get_running_loop().time()) > 0:
+            _, ends = await asyncio.wait(ends, timeout=min(left, 1))
+            if ends:
+                await self._lead()  # nobody else may send meanwhile
+        for task in ends:
+            task.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
 
     def stop(self) -> None:
         """End ``run``."""
@@ -86,7 +96,7 @@ class Runner:
 
     async def accept(self, event: MessageEvent) -> bool:
         """Check and store an event; see channels.base.Accept."""
-        event = event.model_copy(update={"text": clean(event.text, self._limits.max_chars)})
+        event = _storable(event.model_copy(update={"text": clean(event.text, self._limits.max_chars)}))
         if not event.text and not event.attachments:
             raise InputError("empty", "The message is empty. Write something first.")
         if datetime.now(UTC) - event.sent_at > timedelta(hours=self._limits.stale_hours):
@@ -111,7 +121,12 @@ class Runner:
             now = asyncio.get_running_loop().time()
             if now >= look_at:  # ours: an answer of Redis that was lost on its way here was read all the same
                 look_at = now + LOOK_S
-                self._dispatch(await self._patiently(lambda: self._outbox.unacknowledged(self._consumer)) or [])
+                self._dispatch(await self._patiently(self._inherited) or [])
+
+    def _inherited(self) -> list[Delivery]:
+        """Return what is read and not acknowledged: by us, by one before us, or by one whose read came too late."""
+        self._outbox.inherit(self._consumer)
+        return self._outbox.unacknowledged(self._consumer)
 
     async def _lead(self) -> bool:
         """Become or stay the courier; on becoming it, first take what an earlier one read and did not send."""
@@ -120,12 +135,7 @@ class Runner:
         if not await self._patiently(lambda: self._outbox.lead(self._consumer)):
             return False
         if not was:
-
-            def inherit() -> list[Delivery]:
-                self._outbox.inherit(self._consumer)
-                return self._outbox.unacknowledged(self._consumer)
-
-            left = await self._patiently(inherit)
+            left = await self._patiently(self._inherited)
             if left is None:
                 return False
             log.info("this process sends the replies of %s now", self._adapter.name)
@@ -154,20 +164,25 @@ class Runner:
             task.add_done_callback(self._lane_tasks.discard)
 
     async def _drive(self, address: Address, lane: "asyncio.Queue[Delivery]") -> None:
-        """Send what is in this lane, in order, then end."""
+        """Send what is in this lane, in order, then end. If this process may send no more, the rest is left."""
         try:
-            while not lane.empty():
+            while not lane.empty() and not self._closing.is_set() and (self._is_courier() or await self._lead()):
                 delivery = lane.get_nowait()
-                if not self._is_courier() and not await self._lead():
-                    self._in_hand.discard(delivery.entry)  # another process sends it, or this one once it may again
-                    continue
-                refused = await self._send(delivery)
+                try:
+                    refused = await self._send(delivery)
+                except LeaseLost as error:
+                    log.warning("reply %s is left: %s", delivery.reply.id, error)
+                    self._courier_until = 0
+                    lane.put_nowait(delivery)
+                    return
                 while not await self._settled(delivery, refused) and not self._closing.is_set():
                     pass  # Redis is away; the reply must not be sent again meanwhile
                 _remember(self._settled_entries, delivery.entry)
                 self._in_hand.discard(delivery.entry)
         finally:
             del self._lanes[address]
+            while not lane.empty():
+                self._in_hand.discard(lane.get_nowait().entry)
 
     async def _settled(self, delivery: Delivery, refused: str | None) -> bool:
         def settle() -> bool:
@@ -180,25 +195,35 @@ class Runner:
         return bool(await self._patiently(settle))
 
     async def _send(self, delivery: Delivery) -> str | None:
-        """Send a reply, however often it takes; return None, or the reason why it can never be sent."""
+        """Send a reply, however often it takes; return None, or the reason why it can never be sent.
+
+        Raises LeaseLost if it is not for us to send any more, be it that this process ends.
+        """
         reply = delivery.reply
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
-                await self._live.make_way(reply.id, reply.address)
+                await self._live.make_way(reply)
                 await self._adapter.send(reply)
                 return None
-            except DeliveryLater as error:
-                log.warning("reply %s waits %.1f s: %s", reply.id, error.retry_after_s, error)
-                await asyncio.sleep(error.retry_after_s)
             except DeliveryRefused as error:
                 log.error("reply %s is a dead letter: %s", reply.id, error)
                 return str(error)
+            except DeliveryLater as error:
+                wait_s = error.retry_after_s if error.flood else max(error.retry_after_s, pause_s)
+                log.warning("reply %s waits %.1f s: %s", reply.id, wait_s, error)
             except (DeliveryError, StoreUnavailable, OSError) as error:
-                log.warning("reply %s failed, again in 1 s: %s", reply.id, error)
-                await asyncio.sleep(1)
+                wait_s = pause_s
+                log.warning("reply %s failed, again in %.1f s: %s", reply.id, wait_s, error)
+            except LeaseLost:
+                raise
             except Exception as error:  # a defect of the adapter must not stop the others or loop for ever
                 log.exception("reply %s is a dead letter", reply.id)
                 return f"{type(error).__name__}: {error}"
+            pause_s = min(2 * pause_s, LAST_PAUSE_S)
+            await self._pause(wait_s)
+            if self._closing.is_set() or not (self._is_courier() or await self._lead()):
+                raise LeaseLost("it is left for who sends next")
 
     async def _patiently(self, call: Callable[[], T]) -> T | None:
         """Run a blocking store call in a thread; None (after a pause) if Redis is away."""
@@ -209,15 +234,26 @@ class Runner:
             await self._pause()
             return None
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float = 0.5) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), timeout=0.5)
+            await asyncio.wait_for(self._closing.wait(), timeout=seconds)
 
     async def _leave(self) -> None:
         try:
             await asyncio.to_thread(self._outbox.resign, self._consumer)
         except StoreUnavailable:
             log.info("Redis is away; that this process sends runs out by itself")
+
+
+def _storable(event: MessageEvent) -> MessageEvent:
+    """Return the event without lone surrogates in names, which no JSON can hold."""
+    names = {"user_name": _whole(event.user_name)}
+    files = tuple(one.model_copy(update={"name": _whole(one.name)}) for one in event.attachments)
+    return event.model_copy(update=names | {"attachments": files})
+
+
+def _whole(text: str | None) -> str | None:
+    return text and text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _remember(known: OrderedDict[str, None], name: str) -> None:

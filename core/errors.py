@@ -4,7 +4,7 @@ RapportError
 ├── SettingsError        the start ends; the text names section, key and what to do
 ├── InputError           what a person or caller sent cannot be taken; the text says what to change
 ├── StoreUnavailable     Redis is away or refuses; nothing was changed, or the call may be repeated
-├── LeaseLost            another worker has this person now; the result must be thrown away
+├── LeaseLost            another process has this person, or the right to send, now; what we have is thrown away
 ├── EngineError          a model could not do what was asked
 │   ├── ModelMissing     no model under that name or folder
 │   ├── EngineFull       too much is waiting; try again later

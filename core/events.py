@@ -83,5 +83,9 @@ class Draft(Record):
 
 
 def reply_id(event_ids: Sequence[str]) -> str:
-    """Return the id of the reply to these events: the same events always give the same id."""
-    return hashlib.sha256("\n".join(event_ids).encode()).hexdigest()[:32]
+    """Return the id of the reply to these events.
+
+    It is made of the first one alone, which no other reply answers: when a reply is begun again and more was said
+    meanwhile, it has the same id, so what was shown of the first attempt becomes the second.
+    """
+    return hashlib.sha256(event_ids[0].encode()).hexdigest()[:32]

@@ -10,6 +10,7 @@ from contextlib import closing
 
 from core import settings
 from core.errors import SettingsError
+from core.process import VARIABLE
 from core.settings import ROOT
 from core.store import Store
 from rapport.supervisor import Child, Launch
@@ -97,21 +98,17 @@ class ChannelProcess:
     def __init__(self, redis_url: str, name: str) -> None:
         self._redis_url = redis_url
         self._name = name
+        self.id = ""
 
     def launch(self) -> Launch:
         """Say how to start the next one."""
-        return Launch(command(self._name))
+        self.id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        return Launch(command(self._name), {VARIABLE: self.id})
 
     def clean_up(self, child: Child) -> None:
         """Let another process send its replies, without waiting until its right runs out; raises StoreUnavailable."""
-        if child.last_pid:
-            with closing(Store(self._redis_url, settings.load(), _never_woken)) as store:
-                store.outbox(self._name).resign(consumer(child.last_pid))
-
-
-def consumer(pid: int) -> str:
-    """Return the name under which a channel process of this machine reads its outbox (channels/runner.py)."""
-    return f"{socket.gethostname()}-{pid}"
+        with closing(Store(self._redis_url, settings.load(), _never_woken)) as store:
+            store.outbox(self._name).resign(self.id)
 
 
 def _never_woken(person: str) -> str:

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import socket
+from pathlib import Path
 
 from core.errors import StoreUnavailable
 from core.store import Notes
@@ -12,6 +14,8 @@ from core.store import Notes
 log = logging.getLogger(__name__)
 
 NOTE = "poller"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+PID_SPACE = Path("/proc/self/ns/pid")
 TTL_S = 8.0
 RENEW_S = 2.0
 
@@ -25,7 +29,7 @@ class Seat:
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._name = f"{_machine()}:{os.getpid()}"
         self._mine = asyncio.Event()
         self._waiting = False
 
@@ -77,10 +81,18 @@ class Seat:
             log.info("another process of this channel polls Telegram; this one waits to take over")
 
 
+def _machine() -> str:
+    """Return a name for where our process numbers count: this start of this kernel, and the container."""
+    try:
+        return f"{BOOT.read_text().strip()}:{PID_SPACE.stat().st_ino}"
+    except OSError:  # no Linux: nobody's end is seen, and the note runs out
+        return f"{socket.gethostname()}:{secrets.token_hex(8)}"
+
+
 def _ended(holder: str) -> bool:
     """Say whether the holder was a process of this machine that is no more."""
-    host, _, pid = holder.rpartition(":")
-    if host != socket.gethostname() or not pid.isdecimal():
+    machine, _, pid = holder.rpartition(":")
+    if machine != _machine() or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)

@@ -7,8 +7,10 @@ import redis
 from pydantic import Field
 
 from core.dialogue import Record
+from core.errors import LeaseLost
+from core.process import process_name
 from core.store import keys
-from core.store.connection import translated
+from core.store.connection import script, translated
 
 TTL_S = 3 * 86400  # a reply is sent or a dead letter long before
 
@@ -33,6 +35,20 @@ class Parts:
     def __init__(self, client: "redis.Redis", channel: str) -> None:
         self._redis = client
         self._channel = channel
+        self._mark = script(client, "mark")
+
+    def mark(self, reply_id: str, number: int, sent: Sent) -> None:
+        """Note that a message is about to be posted; raises LeaseLost if another process sends now."""
+        both = [keys.parts(self._channel, reply_id), keys.courier(self._channel)]
+        if not self._mark(both, [process_name(), number, sent.model_dump_json(), TTL_S]):
+            raise LeaseLost("another process of this channel sends now")
+
+    def check(self) -> None:
+        """Raise LeaseLost if another process sends now."""
+        with translated():
+            holder = self._redis.get(keys.courier(self._channel))
+        if holder not in (None, process_name()):
+            raise LeaseLost("another process of this channel sends now")
 
     def load(self, reply_id: str) -> dict[int, Sent]:
         """Return what is known of the messages of a reply, by number."""

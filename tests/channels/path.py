@@ -5,10 +5,12 @@ the queue by a thread. ``ChannelThread`` runs the adapter in this process, ``Cha
 """
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,9 +24,9 @@ from channels.__main__ import make_adapter
 from channels.runner import Runner
 from core import settings
 from core.dialogue import Prompt
+from core.process import VARIABLE
 from core.settings import Settings
 from core.store import Store, keys
-from rapport.procfile import consumer
 from tests.conftest import forget_settings
 from tests.platforms.base import Double
 from tests.waiting import eventually
@@ -174,7 +176,7 @@ class ChannelProcess:
     @property
     def sends(self) -> bool:
         """Tell whether it is the one that sends the channel's replies."""
-        return self._store.redis.get(keys.courier(self._name)) == consumer(self._process.pid)
+        return self._store.redis.get(keys.courier(self._name)) == self._id
 
     def kill(self) -> None:
         """End it as the kernel does when memory is out."""
@@ -192,13 +194,15 @@ class ChannelProcess:
         self._store.close()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(self._command, cwd=ROOT, stdout=self._log, stderr=subprocess.STDOUT)
+        self._id = uuid.uuid4().hex
+        environment = os.environ | {VARIABLE: self._id}
+        return subprocess.Popen(self._command, cwd=ROOT, env=environment, stdout=self._log, stderr=subprocess.STDOUT)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
             self._process.wait()
             if not self._stopping.is_set():
-                self._store.outbox(self._name).resign(consumer(self._process.pid))
+                self._store.outbox(self._name).resign(self._id)
                 self._process = self._start()
         try:
             self._process.wait(15)

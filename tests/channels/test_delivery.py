@@ -9,7 +9,7 @@ from channels.delivery import Delivery, Message, MessageGone
 from channels.text import Part, split, within
 from core import settings
 from core.dialogue import Address
-from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure, StoreUnavailable
+from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure, LeaseLost, StoreUnavailable
 from core.events import Draft, Reply
 from core.store import Bucket, Store
 
@@ -27,6 +27,7 @@ class Wall:
         self.trouble: list[tuple[str, Exception]] = []
         self.messages: list[Message] = []
         self.findable = True
+        self.can_tell = True
         self.since: list[datetime] = []
         self._ids = itertools.count(1)
         self._keys: dict[str, str] = {}
@@ -131,7 +132,7 @@ async def test_what_may_have_arrived_is_looked_for(wall: Wall, store: Store, whe
 
 
 async def test_where_it_cannot_be_found_it_is_repeated_once_and_marked(wall: Wall, store: Store) -> None:
-    wall.findable = False
+    wall.findable = wall.can_tell = False
     wall.trouble = [("after post", DeliveryUnsure("no answer"))]
     with pytest.raises(DeliveryUnsure):
         await Delivery(wall, store, "list").send(reply())
@@ -140,7 +141,7 @@ async def test_where_it_cannot_be_found_it_is_repeated_once_and_marked(wall: Wal
 
 
 async def test_a_doubt_outlives_a_refusal(wall: Wall, delivery: Delivery) -> None:
-    wall.findable = False
+    wall.findable = wall.can_tell = False
     wall.trouble = [("after post", DeliveryUnsure("no answer")), ("before post", DeliveryLater("flood", 0.01))]
     for error in (DeliveryUnsure, DeliveryLater):
         with pytest.raises(error):
@@ -150,13 +151,59 @@ async def test_a_doubt_outlives_a_refusal(wall: Wall, delivery: Delivery) -> Non
 
 
 async def test_a_repeat_stays_marked_when_it_is_changed(wall: Wall, store: Store) -> None:
-    wall.findable = False
+    wall.findable = wall.can_tell = False
     wall.trouble = [("after post", DeliveryUnsure("no answer"))]
     with pytest.raises(DeliveryUnsure):
         await Delivery(wall, store, "list").draft(draft("First"))
     await Delivery(wall, store, "list").draft(draft("First part"))
     await Delivery(wall, store, "list").send(reply("First part here."))
     assert [message.repeated for message in wall.messages] == [False, True, True]
+
+
+async def test_it_is_repeated_once_and_no_more(wall: Wall, delivery: Delivery) -> None:
+    wall.findable = wall.can_tell = False
+    wall.trouble = [("after post", DeliveryUnsure("no answer")), ("after post", DeliveryUnsure("no answer"))]
+    for error in (DeliveryUnsure, DeliveryUnsure, DeliveryRefused):
+        with pytest.raises(error):
+            await delivery.send(reply("Hello."))
+    assert texts(wall) == ["Hello.", "again: Hello."]
+
+
+async def test_who_may_send_no_more_posts_and_edits_nothing(wall: Wall, delivery: Delivery, store: Store) -> None:
+    await delivery.draft(draft("First"))
+    store.outbox("list").lead("another")
+    with pytest.raises(LeaseLost):
+        await delivery.send(reply("First part here."))
+    with pytest.raises(LeaseLost):
+        await delivery.send(reply("Other.", "o" * 32))
+    assert texts(wall) == ["First"]
+
+
+async def test_what_another_process_has_sent_meanwhile_is_known(wall: Wall, delivery: Delivery, store: Store) -> None:
+    await delivery.draft(draft("First"))
+    await Delivery(wall, store, "list").send(reply("First part here."))
+    await delivery.draft(draft("First part"))
+    await delivery.send(reply("First part here."))
+    assert texts(wall) == ["First part here."]
+    assert wall.calls == ["post", "edit"]
+
+
+async def test_a_mark_that_could_not_be_written_is_no_doubt(
+    wall: Wall, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall.findable = wall.can_tell = False
+    mark = delivery._parts.mark
+
+    def noted_but_no_answer(*args: object) -> None:
+        mark(*args)  # type: ignore[arg-type]
+        monkeypatch.undo()
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(delivery._parts, "mark", noted_but_no_answer)
+    with pytest.raises(StoreUnavailable):
+        await delivery.send(reply("Hello."))
+    await delivery.send(reply("Hello."))
+    assert texts(wall) == ["Hello."]
 
 
 async def test_a_refusal_is_no_doubt(wall: Wall, delivery: Delivery) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,9 +13,10 @@ from channels.base import Accept
 from channels.runner import Runner, clean
 from core import settings
 from core.dialogue import Address
-from core.errors import DeliveryLater, DeliveryRefused, InputError
-from core.events import Draft, Heard, MessageEvent, Reply
+from core.errors import DeliveryLater, DeliveryRefused, InputError, LeaseLost
+from core.events import Attachment, Draft, Heard, MessageEvent, Reply
 from core.store import Store, keys
+from tests.conftest import RedisServer
 from tests.waiting import until
 
 ADA = Address(channel="list", space="ada")
@@ -29,6 +32,7 @@ class ListAdapter:
     sign_s = 0.0
 
     def __init__(self) -> None:
+        self.begun: list[str] = []
         self.sent: list[str] = []
         self.drafted: list[str] = []
         self.trouble: dict[str, list[Exception]] = {}
@@ -42,6 +46,7 @@ class ListAdapter:
         await asyncio.Event().wait()
 
     async def send(self, reply: Reply) -> None:
+        self.begun.append(reply.id)
         await self.gate.wait()
         for error in self.trouble.get(reply.id, []):
             self.trouble[reply.id].remove(error)
@@ -82,8 +87,12 @@ async def running(adapter: ListAdapter, store: Store) -> AsyncIterator[None]:
     assert adapter.closed
 
 
+def reply_to(number: str, address: Address = ADA) -> Reply:
+    return Reply(id=number, address=address, text="t", in_reply_to=("e" + number,), person="p")
+
+
 def put(store: Store, number: str, address: Address = ADA) -> None:
-    reply = Reply(id=number, address=address, text="t", in_reply_to=("e" + number,), person="p")
+    reply = reply_to(number, address)
     store.redis.xadd(keys.outbox("list"), {"reply": reply.model_dump_json()})
 
 
@@ -188,3 +197,81 @@ async def test_what_a_dead_process_left_is_sent_before_anything_newer(store: Sto
     async with running(adapter, store):
         await until(lambda: len(adapter.sent) == 2)
     assert adapter.sent == ["1", "2"]
+
+
+async def test_what_a_late_reader_took_is_not_stranded(adapter: ListAdapter, store: Store) -> None:
+    put(store, "1")
+    await until(lambda: adapter.sent == ["1"])
+    adapter.gate.clear()
+    put(store, "2")
+    await until(lambda: [one["pending"] for one in store.redis.xinfo_groups(keys.outbox("list"))] == [1])
+    store.redis.xadd(keys.outbox("list"), {"reply": reply_to("3").model_dump_json()})
+    store.redis.xclaim(
+        keys.outbox("list"), keys.GROUP, "late", 0, [store.redis.xinfo_stream(keys.outbox("list"))["last-entry"][0]]
+    )
+    store.outbox("list").read("late", 10)  # a read that came when it had the right no more
+    adapter.gate.set()
+    await until(lambda: sorted(adapter.sent) == ["1", "2", "3"])
+
+
+async def test_a_process_that_may_send_no_more_leaves_its_lane_in_order(store: Store) -> None:
+    first = ListAdapter()
+    async with running(first, store):
+        first.trouble["1"] = [LeaseLost("another sends")]
+        for number in "123":
+            put(store, number)
+        await until(lambda: len(first.sent) == 3)
+    assert first.sent == ["1", "2", "3"], "it may again, and begins with the first"
+
+
+async def test_ending_finishes_what_is_being_sent_and_begins_no_more(store: Store) -> None:
+    adapter = ListAdapter()
+    runner = Runner(adapter, store, settings.load().inbox)
+    task = asyncio.create_task(runner.run())
+    await adapter.accept
+    adapter.gate.clear()
+    put(store, "1", ADA)
+    put(store, "2", ADA)
+    await until(lambda: adapter.begun == ["1"])
+    runner.stop()
+    await until(lambda: store.redis.exists(keys.courier("list")))
+    assert not task.done()
+    adapter.gate.set()
+    await task
+    assert adapter.sent == ["1"]
+    assert store.redis.xlen(keys.outbox("list")) == 1
+    assert not store.redis.exists(keys.courier("list")), "the next one can begin at once"
+
+
+async def test_a_frozen_redis_does_not_freeze_the_process(redis_url: str, redis_server: RedisServer) -> None:
+    store = Store(redis_url, settings.load(), lambda person: "wake")
+    adapter = ListAdapter()
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            longest = max(longest, loop.time() - before)
+
+    async with running(adapter, store):
+        watching = asyncio.create_task(watch())
+        os.kill(redis_server.pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(8)  # longer than a read waits for its answer: it connects anew, to nobody
+        finally:
+            os.kill(redis_server.pid, signal.SIGCONT)
+        put(store, "1")
+        await until(lambda: adapter.sent == ["1"])
+        watching.cancel()
+    assert longest < 1
+    store.close()
+
+
+async def test_a_name_that_no_json_can_hold_is_taken_all_the_same(adapter: ListAdapter, store: Store) -> None:
+    odd = event("hello").model_copy(
+        update={"user_name": "A\udce9", "attachments": (Attachment(kind="file", name="\ud800"),)}
+    )
+    assert await (await adapter.accept)(odd)

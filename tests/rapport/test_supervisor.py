@@ -8,13 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from channels.__main__ import make_adapter
-from channels.runner import Runner
 from core import settings
 from core.dialogue import Address
 from core.events import MessageEvent
+from core.process import VARIABLE
 from core.store import Store, keys
-from rapport.procfile import ChannelProcess, WorkerProcess, consumer
+from rapport.procfile import ChannelProcess, WorkerProcess
 from rapport.supervisor import TROUBLE_AFTER, Backoff, Child, Launch, Supervisor
 from tests.waiting import eventually
 
@@ -197,14 +196,16 @@ def test_a_dead_channels_right_to_send_is_free_at_once(
     with Supervisor([thing]):
         eventually(lambda: said == ["up"])
         assert thing.pid
-        assert store.outbox("web").lead(consumer(thing.pid))
+        assert store.outbox("web").lead(channel.id)
         os.kill(thing.pid, signal.SIGKILL)
         eventually(lambda: store.outbox("web").lead("another"))
     store.close()
 
 
-def test_a_channel_process_reads_its_outbox_under_the_name_that_is_cleaned_up(redis_url: str) -> None:
-    store = Store(redis_url, settings.load(), lambda person: person)
-    runner = Runner(make_adapter("web"), store, settings.load().inbox)
-    assert runner._consumer == consumer(os.getpid())
-    store.close()
+def test_a_channel_process_has_the_name_that_is_cleaned_up(redis_url: str) -> None:
+    launch = ChannelProcess(redis_url, "web").launch()
+    code = "from core.process import process_name; print(process_name())"
+    named = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | launch.environment, capture_output=True, text=True, check=True
+    )
+    assert named.stdout.strip() == launch.environment[VARIABLE]
