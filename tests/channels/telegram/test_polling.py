@@ -190,7 +190,7 @@ async def test_the_place_of_a_process_that_was_killed_is_free_at_once(
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         dead.wait()
-    notes(redis_url).put(NOTE, f"{seat.socket.gethostname()}:{dead.pid}", 60)
+    notes(redis_url).put(NOTE, f"{seat._machine()}:{dead.pid}", 60)
     double.say("hello")
     await make_listening().start().heard(1)
 
