@@ -77,11 +77,15 @@ class Api:
         if query:
             content["params"] = query
         try:
-            return await self._answer(client, Route(verb, path, **ids), content)
+            return await self._request(client, Route(verb, path, **ids), content)
         except DeliveryLater as error:
             if error.everywhere:
                 self._closed_until = max(self._closed_until, time.monotonic() + error.retry_after_s)
             raise
+
+    async def _request(self, client: discord.Client, route: Route, content: dict[str, Any]) -> Any:
+        try:
+            return await self._answer(client, route, content)
         except discord.RateLimited as error:
             raise DeliveryLater("Discord: too many calls", error.retry_after, flood=True) from None
         except discord.HTTPException as error:

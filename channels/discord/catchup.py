@@ -1,13 +1,16 @@
 """What was written while nobody listened: read from the channels after a start or a lost session.
 
-One mark says until when everything was heard. Channels of servers tell their last message when a session begins, so
-only those where something was written since are read; of direct messages Discord tells nothing, so the latest ones that
-are known from before are looked through. Whoever writes to the bot for the very first time meanwhile is not found.
+One mark says until when everything was heard; it stays where it is as long as something could not be read. Channels of
+servers tell their last message when a session begins, so only those where something was written since are read; of
+direct messages Discord tells nothing, so the latest ones that are known from before are looked through. Whoever writes
+to the bot for the very first time meanwhile is not found.
+A server that is away when the session begins, or goes away later, is read once Discord says that it is there again.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,8 +28,9 @@ HEARD = "*"  # the mark of all places
 MARGIN = timedelta(seconds=120)
 PLACES, DIRECTS = 500, 200  # at most so many are read
 PAGE, PAGES = 100, 10
+FAILURES = 5  # so many places in one go that Discord fails to tell of, and it is down
 Room = discord.TextChannel | discord.VoiceChannel | discord.Thread
-ATTEMPTS = 5
+AWAY_S = 1800.0  # a server that is away for longer holds the mark no more; this process still reads it from then on
 
 
 class CatchUp:
@@ -36,6 +40,7 @@ class CatchUp:
         self._api = api
         self._notes = notes
         self._horizon = horizon
+        self._away: dict[int, tuple[int, float]] = {}  # server -> since which message it is not heard, and noted when
 
     async def begin(self) -> None:
         """Note the beginning, if nothing has been noted before."""
@@ -54,18 +59,65 @@ class CatchUp:
     async def missed(self, client: discord.AutoShardedClient, shard: int) -> AsyncIterator[dict[str, Any]]:
         """Yield the messages of this shard that may not have been heard, each channel's oldest first.
 
-        They look as they do at the gateway. Raises StoreUnavailable.
+        They look as they do at the gateway. Raises StoreUnavailable, DeliveryLater and DeliveryUnsure.
         """
         await self.begin()
         marks = await asyncio.to_thread(self._notes.marks)
-        since = max(int(marks[HEARD]), snowflake_at(datetime.now(UTC) - self._horizon))
-        for channel_id, guild_id in _places(client, shard, since):
-            async for message in self._read(channel_id, since):
-                yield message | {"guild_id": guild_id}
+        since = self._capped(int(marks[HEARD]))
+        guilds = [guild for guild in client.guilds if guild.shard_id == shard]
+        for guild in guilds:
+            if guild.unavailable:
+                self._away.setdefault(guild.id, (since, time.monotonic()))
+        places = [(channel_id, {"guild_id": guild_id}) for channel_id, guild_id in _places(guilds, since)]
         if shard == 0:  # direct messages come to it
-            for channel_id in _directs(marks):
+            places += [(channel_id, {}) for channel_id in _directs(marks)]
+        async for message in self._read_all(places, since):
+            yield message
+
+    async def left(self, guild: discord.Guild) -> None:
+        """Note that a server is away from now on."""
+        marks = await asyncio.to_thread(self._notes.marks)
+        now = snowflake_at(datetime.now(UTC) - MARGIN)
+        if guild.unavailable:
+            self._away.setdefault(guild.id, (int(marks.get(HEARD, now)), time.monotonic()))
+
+    async def missed_there(self, guild: discord.Guild) -> AsyncIterator[dict[str, Any]]:
+        """Yield the messages of a server that was away; as ``missed``."""
+        if guild.id not in self._away:
+            return
+        away = self._away[guild.id]
+        since = self._capped(away[0])
+        places = [(channel_id, {"guild_id": guild_id}) for channel_id, guild_id in _places([guild], since)]
+        async for message in self._read_all(places, since):
+            yield message
+        if self._away.get(guild.id) == away:
+            del self._away[guild.id]
+
+    def is_away(self, guild: discord.Guild) -> bool:
+        """Say whether this server was away when it should have been read."""
+        return guild.id in self._away
+
+    def waits(self, client: discord.Client) -> bool:
+        """Say whether a server is away whose messages will be read, so that not everything was heard."""
+        self._away = {number: away for number, away in self._away.items() if client.get_guild(number)}
+        return any(time.monotonic() - noted < AWAY_S for _, noted in self._away.values())
+
+    def _capped(self, since: int) -> int:
+        return max(since, snowflake_at(datetime.now(UTC) - self._horizon))
+
+    async def _read_all(self, places: list[tuple[str, dict[str, str]]], since: int) -> AsyncIterator[dict[str, Any]]:
+        """Read one place after the other; what fails is raised at the end, so that it keeps none from being read."""
+        failures: list[DeliveryUnsure] = []
+        for channel_id, server in places:
+            try:
                 async for message in self._read(channel_id, since):
-                    yield message
+                    yield message | server
+            except DeliveryUnsure as error:
+                failures.append(error)
+                if len(failures) == FAILURES:
+                    break
+        if failures:
+            raise failures[0]
 
     async def _read(self, channel_id: str, since: int) -> AsyncIterator[dict[str, Any]]:
         for _ in range(PAGES):
@@ -79,7 +131,7 @@ class CatchUp:
 
     async def _page(self, channel_id: str, since: int) -> list[dict[str, Any]]:
         query = {"after": str(since), "limit": PAGE}
-        for attempt in range(ATTEMPTS):
+        while True:
             try:
                 page = await self._api.call(
                     "GET", "/channels/{channel_id}/messages", query=query, channel_id=channel_id
@@ -90,19 +142,16 @@ class CatchUp:
                 await asyncio.to_thread(self._notes.unmark, channel_id)
                 return []
             except DeliveryLater as error:
+                if not error.flood:
+                    raise
                 await asyncio.sleep(error.retry_after_s)
-            except DeliveryUnsure:
-                await asyncio.sleep(1 + attempt)
-        log.warning("channel %s could not be read, so what was missed there is not answered", channel_id)
-        return []
 
 
-def _places(client: discord.AutoShardedClient, shard: int, since: int) -> list[tuple[str, str]]:
-    """Return channels and threads of this shard's servers where something was written since, and their servers."""
+def _places(guilds: Iterable[discord.Guild], since: int) -> list[tuple[str, str]]:
+    """Return channels and threads of servers where something was written since, and their servers."""
     found = [
         (channel.last_message_id, str(channel.id), str(guild.id))
-        for guild in client.guilds
-        if guild.shard_id == shard
+        for guild in guilds
         for channel in _rooms(guild)
         if (channel.last_message_id or 0) > since and _readable(channel, guild)
     ]

@@ -61,6 +61,12 @@ class Listener(Protocol):
     def ready(self, shard: int) -> None:
         """A new session of this shard has begun: what happened before was not told."""
 
+    def came(self, guild: discord.Guild) -> None:
+        """A server is there (again)."""
+
+    def left(self, guild: discord.Guild) -> None:
+        """A server is away for now: Discord has a failure there, and tells nothing of it."""
+
     async def before_sessions(self, client: discord.AutoShardedClient) -> None:
         """A client is logged in; its sessions begin afterwards."""
 
@@ -112,6 +118,12 @@ class Client(discord.AutoShardedClient):
     async def on_shard_ready(self, shard_id: int) -> None:
         self._listener.ready(shard_id)
         self.lost.discard(shard_id)
+
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        self._listener.came(guild)
+
+    async def on_guild_unavailable(self, guild: discord.Guild) -> None:
+        self._listener.left(guild)
 
     async def on_error(self, event: str, /, *args: object, **kwargs: object) -> None:
         log.exception("an event of Discord could not be handled: %s", event)

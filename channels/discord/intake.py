@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import discord
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 WAITING = 1000  # messages that wait while Redis is away
 AGAIN_S = 0.5
+LONGEST_AGAIN_S = 60.0
 HEARD_S = 2.0  # between two marks of what was heard
 CATCH_UP_S = 10.0  # so long what is new waits for what is old, to keep the order
 TOLD_TTL_S = 3 * 86400.0
@@ -40,6 +41,9 @@ HIDDEN = (
     "I see that you wrote to me, but not what: Discord shows me only messages that mention me. Please mention me by "
     "name, or leave the ping on when you reply."
 )
+
+
+Missed = Callable[[discord.AutoShardedClient], AsyncIterator[dict[str, Any]]]
 
 
 class Intake:
@@ -70,8 +74,7 @@ class Intake:
         self._storing = False
         self._gap = False
         self._reading = 0  # catch-ups under way
-        self._nothing_missed = asyncio.Event()
-        self._nothing_missed.set()
+        self._held: dict[int, list[MessageEvent]] = {}  # shard -> what waits for what is old
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -80,8 +83,6 @@ class Intake:
         try:
             while True:
                 event = await self._waiting.get()
-                if not self._nothing_missed.is_set():
-                    await self._old_first()
                 self._storing = True
                 await self._store(event)
                 self._storing = False
@@ -103,17 +104,27 @@ class Intake:
         if not self._replaying:
             self._sessions.saw(payload, client.shard_count or 1)
         if event == "MESSAGE_CREATE":
-            self._hear(data)
+            self._hear(data, _shard(data.get("guild_id"), client))
         elif event == "INTERACTION_CREATE":
             self._begin(self._interactions.interaction(data, client))
         elif event == "READY":
-            self._nothing_missed.clear()  # until the servers are told, see ready
+            self._hold(data.get("shard", [0])[0])  # until the servers are told, see ready
         else:
             self._begin(self._interactions.reaction(event, data, client))
 
     def ready(self, shard: int) -> None:
         """Read what was missed before this session."""
-        self._begin(self._read_missed(shard))
+        self._catch_up_with(shard, lambda client: self._catch_up.missed(client, shard))
+
+    def came(self, guild: discord.Guild) -> None:
+        """Read what was missed in a server that was away."""
+        if self._catch_up.is_away(guild):
+            there = self._catch_up.missed_there
+            self._catch_up_with(guild.shard_id, lambda client: there(client.get_guild(guild.id) or guild))
+
+    def left(self, guild: discord.Guild) -> None:
+        """Note that a server is away for now."""
+        self._begin(self._catch_up.left(guild))
 
     async def before_sessions(self, client: discord.AutoShardedClient) -> None:
         """Hear the direct messages that the process before us did not store; the rest is read from the channels."""
@@ -129,19 +140,35 @@ class Intake:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _hear(self, message: dict[str, Any], shard: int) -> None:
         if self._replaying and "guild_id" in message:
             return  # its server is not known yet
         if event := self._parsed(message):
             if not message["content"] and not event.text and not event.attachments and not event.address.direct:
                 self._begin(self._tell(event, HIDDEN))
                 return
-            try:
-                self._waiting.put_nowait(event)
-            except asyncio.QueueFull:
-                if not self._gap:
-                    log.error("more than %d messages wait for Redis; the rest is read again from Discord", WAITING)
-                self._gap = True
+            self._queue(event, shard)
+
+    def _queue(self, event: MessageEvent, shard: int) -> None:
+        held = self._held.get(shard)
+        if held is None and not self._waiting.full():
+            self._waiting.put_nowait(event)
+        elif held is not None and len(held) < WAITING:
+            held.append(event)
+        else:
+            if not self._gap:
+                log.error("more than %d messages wait for Redis; the rest is read again from Discord", WAITING)
+            self._gap = True
+
+    def _hold(self, shard: int) -> None:
+        """Have what is new of a shard wait, so that what is old goes before it; not for ever."""
+        if shard not in self._held:
+            self._held[shard] = []
+            asyncio.get_running_loop().call_later(CATCH_UP_S, self._release, shard)
+
+    def _release(self, shard: int) -> None:
+        for event in self._held.pop(shard, ()):
+            self._queue(event, shard)
 
     def _parsed(self, message: dict[str, Any]) -> MessageEvent | None:
         client = self._client()
@@ -153,13 +180,6 @@ class Intake:
         except BAD_PAYLOAD:
             log.exception("a message of Discord could not be read")
             return None
-
-    async def _old_first(self) -> None:
-        try:
-            await asyncio.wait_for(self._nothing_missed.wait(), CATCH_UP_S)
-        except TimeoutError:
-            log.warning("reading what was missed takes long; new messages do not wait any more")
-            self._nothing_missed.set()
 
     async def _store(self, event: MessageEvent) -> None:
         """Bring one message into the store, however long Redis is away."""
@@ -189,28 +209,35 @@ class Intake:
         if await asyncio.to_thread(self._notes.add, f"told:{event.id}", "1", TOLD_TTL_S):
             await self._messages.tell(event, text)
 
-    async def _read_missed(self, shard: int) -> None:
-        self._reading += 1
-        self._nothing_missed.clear()
+    def _catch_up_with(self, shard: int, missed: Missed) -> None:
+        self._reading += 1  # at once: nothing may be marked from here on
+        self._hold(shard)
+        self._begin(self._read_missed(shard, missed))
+
+    async def _read_missed(self, shard: int, missed: Missed) -> None:
+        """Read until all was read, however long that takes: the mark stays where it is meanwhile."""
+        wait_s = AGAIN_S
         try:
             while True:
                 try:
-                    await self._read_once(shard)
+                    await self._read_once(missed)
                     return
-                except StoreUnavailable as error:
-                    log.warning("reading what was missed waits: %s", error)
-                    await asyncio.sleep(AGAIN_S)
+                except (DeliveryError, StoreUnavailable) as error:
+                    log.warning("reading what was missed goes on in %.1f s: %s", wait_s, error)
+                except Exception:
+                    log.exception("what was missed could not be read; again in %.1f s", wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_AGAIN_S)
         finally:
             self._reading -= 1
-            if not self._reading:
-                self._nothing_missed.set()
+            self._release(shard)
 
-    async def _read_once(self, shard: int) -> None:
+    async def _read_once(self, missed: Missed) -> None:
         client = self._client()
         count = 0
         if client is None:
-            return
-        async for message in self._catch_up.missed(client, shard):
+            return  # the next one begins with this
+        async for message in missed(client):
             if event := self._parsed(message):
                 count += 1
                 await self._store(event)
@@ -223,21 +250,27 @@ class Intake:
             await self._catch_up.begin()
         while True:
             await asyncio.sleep(HEARD_S)
-            idle = self._waiting.empty() and not self._storing and not self._reading
-            if not idle or not self._nothing_missed.is_set() or not self._whole():
+            client = self._client()
+            idle = self._waiting.empty() and not self._storing and not self._reading and not self._held
+            if not client or not idle or not self._whole():
                 continue
             if self._gap:
                 self._gap = False
-                client = self._client()
-                for shard in client.shards if client else ():
+                for shard in client.shards:
                     self.ready(shard)
                 continue
             self._sessions.all_stored()
             try:
-                await self._catch_up.heard_all()
+                if not self._catch_up.waits(client):
+                    await self._catch_up.heard_all()
                 await self._sessions.save()
             except StoreUnavailable as error:
                 log.debug("not marked: %s", error)
+
+
+def _shard(guild_id: str | None, client: discord.AutoShardedClient) -> int:
+    """Return the shard that tells of a server; direct messages come to the first."""
+    return (int(guild_id or 0) >> 22) % (client.shard_count or 1)
 
 
 async def _guarded(work: Coroutine[Any, Any, None]) -> None:

@@ -80,6 +80,7 @@ class Gateway:
         self.granted = 0  # privileged intents that are switched on in the developer portal
         self.refuse_connections = False
         self.resumable = True
+        self.server_away = False  # Discord has a failure there: the server is listed, and nothing is told of it
         self.session_starts_left = 1000
         self.identified: list[tuple[float, int]] = []  # when, with which intents
         self.resumed: list[float] = []
@@ -98,6 +99,18 @@ class Gateway:
                 reached |= session.socket is not None
                 await self._give(session, event, _stripped(data, session, event, self._world))
         return reached
+
+    async def server_leaves(self) -> None:
+        """The server has a failure from now on."""
+        await self.dispatch("GUILD_DELETE", {"id": self._world.guild_id, "unavailable": True})
+        self.server_away = True
+
+    async def server_returns(self) -> None:
+        """The server is there again."""
+        self.server_away = False
+        for session in self._connected():
+            if self._of_shard(session, {"guild_id": self._world.guild_id}):
+                await self._give(session, "GUILD_CREATE", self._world.guild())
 
     async def ask_to_reconnect(self) -> None:
         """Send RECONNECT to everybody, as Discord does before it takes a server down."""
@@ -178,7 +191,7 @@ class Gateway:
             "guilds": [{"id": self._world.guild_id, "unavailable": True}] if here else [], "private_channels": [],
         }  # fmt: skip
         await self._give(session, "READY", ready)
-        if here and intents & GUILDS:
+        if here and intents & GUILDS and not self.server_away:
             await self._give(session, "GUILD_CREATE", self._world.guild())
         return session
 
@@ -231,7 +244,7 @@ class Gateway:
                 await socket.response.close(code=4009)
 
     def _is_for(self, session: Session, event: str, data: Json) -> bool:
-        if not self._of_shard(session, data):
+        if not self._of_shard(session, data) or (self.server_away and data.get("guild_id")):
             return False
         needed = NEEDED.get(event)
         return needed is None or bool(session.intents & needed[0 if data.get("guild_id") else 1])

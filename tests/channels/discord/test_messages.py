@@ -120,8 +120,8 @@ async def test_a_flood_in_all_holds_every_call(
             await api.call("POST", path, {}, channel_id=double.world.quiet)
         assert 0 < later.value.retry_after_s < 0.7
     assert len([call for call in double.calls if call.method in ("post", "typing")]) == 1
+    path = "/interactions/{interaction}/{webhook_token}/callback"
     with pytest.raises(DeliveryError):  # these are not counted in all, and a person waits
-        path = "/interactions/{interaction}/{webhook_token}/callback"
         await api.call("POST", path, {"type": 5}, interaction="1", webhook_token="none")
     assert double.calls[-1].method == "callback"
     await asyncio.sleep(later.value.retry_after_s)
