@@ -7,7 +7,7 @@ teams.py      the workspaces: who the bot is there, the Web API, names
 trouble.py    what Slack answers when something is wrong
 handlers.py   what comes in: stored first, acknowledged then
 sockets.py    Socket Mode; hook.py: the same by HTTP, in the web channel's process
-catchup.py    direct messages after a downtime
+catchup.py    direct messages after a downtime; attendance.py knows since when, and until when all was heard
 messages.py   one message of a reply; streams.py while it is written; answers.py to slash commands
 signs.py      signs of life
 adapter.py    the contract of channels.base

@@ -2,7 +2,7 @@
 
 Slack repeats events for a few minutes only. What was accepted already has the same id and is not answered again; what
 is too old is not answered at all. Mentions in channels are left to Slack's repeats: reading all channels would need
-far more permissions and calls.
+far more permissions and calls. When this is done: attendance.py.
 """
 
 import asyncio
@@ -24,27 +24,42 @@ CALL_EVERY_S = 1.3  # tier 3: fifty a minute
 Take = Callable[[dict[str, Any]], Awaitable[bool]]
 
 
-async def catch_up(team: Team, since: float, take: Take) -> int:
-    """Pass on every direct message since then (Unix time), oldest first; return how many were new."""
-    reader = _Reader(team, since - OVERLAP_S)
-    count = 0
-    for channel in await reader.conversations():
-        for message in sorted(await reader.messages(channel), key=lambda one: float(one["ts"])):
-            count += await take(_as_event(team, channel, message))
-    if count:
-        log.info("caught up with %d direct messages of the workspace %s", count, team.me.team)
-    return count
+class Reading:
+    """Passes on every direct message of one workspace since then (Unix time), at the pace that Slack allows."""
 
-
-class _Reader:
-    """Reads the direct conversations of one workspace, at the pace that Slack allows."""
-
-    def __init__(self, team: Team, oldest: float) -> None:
+    def __init__(self, team: Team, since: float, take: Take) -> None:
+        self._team = team
         self._api = team.api
-        self._oldest = oldest
+        self._oldest = since - OVERLAP_S
+        self._take = take
         self._calls = 0
+        self._read: set[str] = set()
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    async def all(self) -> None:
+        """Read all conversations; what was read already is not read again, if this is called again."""
+        for channel in await self.conversations():
+            await self.conversation(channel)
+
+    def has(self, channel: str) -> bool:
+        """Say whether a conversation was read."""
+        return channel in self._read
+
+    async def conversation(self, channel: str, *, hurried: bool = False) -> None:
+        """Pass on what was written in a conversation, oldest first. ``hurried``: somebody waits for it."""
+        async with self._turns.setdefault(channel, asyncio.Lock()):
+            if channel in self._read:
+                return
+            messages = await self.messages(channel, hurried=hurried)
+            count = 0
+            for message in sorted(messages, key=lambda one: float(one["ts"])):
+                count += await self._take(_as_event(self._team, channel, message))
+            self._read.add(channel)
+        if count:
+            log.info("caught up with %d direct messages of the workspace %s", count, self._team.me.team)
 
     async def conversations(self) -> list[str]:
+        """Return all direct conversations."""
         found: list[str] = []
         cursor: str | None = None
         while True:
@@ -54,25 +69,36 @@ class _Reader:
             if cursor is None:
                 return found
 
-    async def messages(self, channel: str) -> list[dict[str, Any]]:
+    async def messages(self, channel: str, *, hurried: bool) -> list[dict[str, Any]]:
         """Return what was written since then among the newest messages, and in their threads."""
-        page = await self._ask(self._api.conversations_history, channel=channel, limit=PAGE)
+        page = await self._ask(self._api.conversations_history, channel=channel, limit=PAGE, hurried=hurried)
+        self._admit_more(page, channel)
         found: dict[str, dict[str, Any]] = {}
         for root in page["messages"]:
             thread = []
             if float(root.get("latest_reply") or 0) > self._oldest:
                 oldest = f"{self._oldest:.6f}"
                 replies = await self._ask(
-                    self._api.conversations_replies, channel=channel, ts=root["ts"], oldest=oldest, limit=PAGE
+                    self._api.conversations_replies,
+                    channel=channel,
+                    ts=root["ts"],
+                    oldest=oldest,
+                    limit=PAGE,
+                    hurried=hurried,
                 )
                 thread = replies["messages"]
+                self._admit_more(replies, channel)
             found |= {one["ts"]: one for one in (root, *thread) if float(one["ts"]) > self._oldest}
         return list(found.values())
 
-    async def _ask(self, method: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
+    def _admit_more(self, page: Any, channel: str) -> None:
+        if page.get("has_more") and all(float(one["ts"]) > self._oldest for one in page["messages"][1:]):
+            log.warning("in %s/%s more was written than is read; the rest stays unheard", self._team.me.team, channel)
+
+    async def _ask(self, method: Callable[..., Awaitable[Any]], *, hurried: bool = False, **arguments: Any) -> Any:
         """Ask; raises DeliveryError if it fails for another reason than too many calls."""
         self._calls += 1
-        if self._calls > AT_ONCE:
+        if self._calls > AT_ONCE and not hurried:
             await asyncio.sleep(CALL_EVERY_S)
         while True:
             try:

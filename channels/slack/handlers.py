@@ -19,6 +19,7 @@ from slack_bolt.response import BoltResponse
 from channels.base import Accept
 from channels.slack import render
 from channels.slack.answers import Answers
+from channels.slack.attendance import Attendance, Behind
 from channels.slack.parse import CHANNEL, parse, parse_slash, people_in, thread_in_doubt
 from channels.slack.settings import Slack
 from channels.slack.teams import Team, Teams
@@ -33,8 +34,7 @@ sdk_log.setLevel(logging.WARNING)
 
 BROKEN = (KeyError, ValueError, TypeError, AttributeError)
 THREAD_TTL_S = 30 * 86400  # after that long a silence the bot must be mentioned again
-ALIVE = "heard"
-ALIVE_EVERY_S = 30.0
+TWIN_S = 1.0
 TITLE_CHARS = 60
 PROMPTS_TTL_S = 86400
 AWAY = "I cannot take that just now. Please try again in a moment."
@@ -56,15 +56,16 @@ class NotYet(Exception):
 class Handlers:
     """Turns payloads into events, ratings and words to people. ``accept`` stores events."""
 
-    def __init__(self, teams: Teams, store: Store, answers: Answers, settings: Slack) -> None:
+    def __init__(self, teams: Teams, store: Store, answers: Answers, attendance: Attendance, settings: Slack) -> None:
         self._teams = teams
         self._store = store
         self._notes = store.notes(CHANNEL)
         self._answers = answers
+        self._attendance = attendance
         self._settings = settings
         self._tasks: set[asyncio.Task[None]] = set()
-        self._alive_at = 0.0
         self._strangers: dict[str, float] = {}
+        self._twins: dict[str, asyncio.Event] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def app(self, accept: Accept, signing_secret: str) -> AsyncApp:
@@ -85,7 +86,7 @@ class Handlers:
         sdk_log.setLevel(logging.WARNING)
 
         async def on_message(body: dict[str, Any], ack: AsyncAck) -> None:
-            await self.take(body, accept)
+            await self._hear(body, accept)
             await ack()
 
         async def on_slash(body: dict[str, Any], ack: AsyncAck) -> None:
@@ -116,6 +117,35 @@ class Handlers:
             bot_token=team.api.token if team else "-",
         )
 
+    async def _hear(self, body: Mapping[str, Any], accept: Accept) -> None:
+        """Take what Slack says now; what it did not say during a downtime comes before it."""
+        team, said = self._team(body), body["event"]
+        if team is None:
+            return
+        await self._attendance.sign(team)
+        if said.get("channel_type") == "im" and isinstance(said.get("channel"), str):
+            await self._attendance.first(team, said["channel"])
+        twin = f"{said.get('channel')}:{said.get('ts')}"
+        if said.get("type") == "app_mention":
+            await self._await_twin(twin)
+        await self.take(body, accept)
+        if said.get("type") == "message" and twin in self._twins:
+            self._twins[twin].set()
+
+    async def _await_twin(self, name: str) -> None:
+        """Let the message itself go before its app_mention, which may lack its files and has the same id.
+
+        Where the bot is told of mentions only, nothing comes.
+        """
+        there = self._twins.setdefault(name, asyncio.Event())
+        try:
+            async with asyncio.timeout(TWIN_S):
+                await there.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._twins.pop(name, None)
+
     async def take(self, body: Mapping[str, Any], accept: Accept) -> bool:
         """Accept a message if it is for the bot; raises StoreUnavailable. Returns whether it is new."""
         team = self._team(body)
@@ -136,7 +166,6 @@ class Handlers:
         except BROKEN:
             log.exception("a payload of Slack could not be read; it is dropped")
             return False
-        await self._sign_alive()
         if event is None:
             return False
         if event.address.thread and not event.address.direct:
@@ -271,12 +300,6 @@ class Handlers:
         person = f"{CHANNEL}:{team.me.team}:{user}"
         await asyncio.to_thread(self._store.people.rate, person, reply_id, verdict)
 
-    async def _sign_alive(self) -> None:
-        """Remember now and then that events come in: from then on must be caught up with after a downtime."""
-        if time.monotonic() - self._alive_at > ALIVE_EVERY_S:
-            self._alive_at = time.monotonic()
-            await asyncio.to_thread(self._notes.mark, ALIVE, f"{time.time():.0f}")
-
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -308,7 +331,7 @@ async def _ignored(ack: AsyncAck) -> None:
 
 async def _failed(error: Exception) -> BoltResponse:
     """Do not acknowledge: Slack sends events again."""
-    if isinstance(error, StoreUnavailable | NotYet):
+    if isinstance(error, StoreUnavailable | NotYet | Behind):
         log.warning("an event was not acknowledged: %s", error or "not signed in to Slack yet")
         return BoltResponse(status=503, body="")
     log.error("an event could not be handled", exc_info=error)

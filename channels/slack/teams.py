@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import aiohttp
@@ -50,14 +50,21 @@ class Teams:
     def __iter__(self) -> Iterator[Team]:
         return iter(list(self._teams.values()))
 
-    async def sign_in(self) -> None:
+    async def sign_in(self, then: Callable[[Team], Awaitable[None]] | None = None) -> None:
         """Find out what the tokens are for; returns when all are known, however long it takes.
 
+        ``then`` is awaited for each workspace as soon as it is known; none waits for another.
         Raises SettingsError if two tokens belong to one workspace.
         """
-        await asyncio.gather(*(self._sign_in(token) for token in self._credentials.bot_tokens))
+        tasks = [asyncio.create_task(self._sign_in(token, then)) for token in self._credentials.bot_tokens]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _sign_in(self, token: str) -> None:
+    async def _sign_in(self, token: str, then: Callable[[Team], Awaitable[None]] | None) -> None:
         api = self.client(token)
         wait_s = FIRST_RETRY_S
         while True:
@@ -77,6 +84,8 @@ class Teams:
         self._teams[me.team] = Team(me, api)
         self._unknown -= 1
         log.info("Slack knows the bot as @%s in the workspace %s", answer.get("user"), answer.get("team"))
+        if then:
+            await then(self._teams[me.team])
 
     def client(self, token: str | None = None) -> AsyncWebClient:
         """Return a client of the Web API. It repeats nothing by itself: what may be repeated, delivery knows."""

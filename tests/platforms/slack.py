@@ -153,7 +153,9 @@ class Slack(Double):
         identity = f"{workspace.id}:{conversation.id}:{message.ts}"
         shown = payloads.message(conversation, message)
         if f"<@{workspace.bot_user}>" in text and conversation.kind != "im":
-            mention = {key: value for key, value in shown.items() if key != "channel_type"} | {"type": "app_mention"}
+            # Slack does not promise files with a mention; the message itself has them.
+            kept = {key: value for key, value in shown.items() if key not in ("channel_type", "files", "subtype")}
+            mention = kept | {"type": "app_mention"}
             self._tell(workspace, identity, mention, "app_mention")
         self._tell(workspace, identity, shown, f"message:{conversation.kind}")
         return identity

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from channels.slack import adapter, sockets, teams
+from channels.slack import sockets, teams
 from channels.slack.settings import Credentials, credentials
 from core.errors import SettingsError
 from core.store import Store, keys
@@ -153,25 +153,6 @@ def test_blocks_that_slack_does_not_take_go_out_as_text(slack: Slack, worker: Wo
     slack.say("hello")
 
     assert posted(slack, "**bold** & <plain>").extra["text"] == "**bold** &amp; &lt;plain&gt;"
-
-
-def test_a_long_gap_without_connection_is_caught_up_with(
-    slack: Slack, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(adapter, "GAP_S", 0.5)
-    connect()
-    slack.say("hello")
-    posted(slack, "you said hello")
-    slack.app_token_error = "internal_error"
-    slack.run(slack.delivery.cut())
-    slack.listening = False
-    slack.say("anyone there?")
-    slack.listening = True
-    attempts = len(calls(slack, "apps.connections.open"))
-    eventually(lambda: len(calls(slack, "apps.connections.open")) > attempts + 4)
-    slack.app_token_error = None
-
-    posted(slack, "you said anyone there?")
 
 
 def tokens(monkeypatch: pytest.MonkeyPatch, **given: str) -> Credentials:

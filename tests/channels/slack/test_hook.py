@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from channels.slack import make_hook
+from channels.slack import attendance, make_hook
 from core.store import Store
 from tests.channels.path import ChannelThread, Worker, let_in, surroundings
-from tests.channels.slack.seen import called, posted
+from tests.channels.slack.seen import called, calls, posted
 from tests.conftest import forget_settings
 from tests.platforms import slack_payloads
 from tests.platforms.slack import Slack
@@ -164,3 +164,21 @@ def test_there_is_no_hook_where_events_come_by_socket(slack: Slack, monkeypatch:
 
 def test_forms_are_encoded_as_slack_does() -> None:
     assert encode("slash_commands", {"text": "a b"}) == (b"text=a+b", "application/x-www-form-urlencoded")
+
+
+@pytest.mark.usefixtures("channel")
+def test_what_was_missed_in_a_silence_is_read_once_slack_is_heard_again(
+    slack: Slack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slack.say("hello")
+    posted(slack, "you said hello")
+    slack.listening = False
+    slack.say("while the proxy was broken")
+    slack.listening = True
+    monkeypatch.setattr(attendance, "GAP_S", 0.0)
+    for number in range(3):
+        slack.say(f"bob {number}", user="bob")
+        posted(slack, f"you said bob {number}")
+    posted(slack, "you said while the proxy was broken")
+
+    assert len(calls(slack, "conversations.list")) == 1, "not after each silence"

@@ -9,7 +9,6 @@ from core import settings
 from core.dialogue import Prompt
 from core.store import Store
 from tests.channels.path import ChannelThread, Worker
-from tests.channels.slack.conftest import Connect
 from tests.channels.slack.seen import called, calls, posted
 from tests.platforms.slack import Slack
 from tests.waiting import eventually
@@ -257,32 +256,6 @@ def test_a_message_that_cannot_be_taken_is_explained_once(slack: Slack, place: s
     assert post.ephemeral_for == (None if place == "direct" else slack.home.user("ada"))
     assert len(slack.posts) == 2
     assert not slack.given_up
-
-
-def test_direct_messages_of_a_downtime_are_answered_once(slack: Slack, connect: Connect, store: Store) -> None:
-    first = connect()
-    slack.say("before")
-    posted(slack, "you said before")
-    eventually(lambda: store.notes("slack").marks())
-    thread = slack.open_assistant(user="bob")
-    first.stop()
-    slack.listening = False
-    slack.say("while you were away")
-    slack.say("in a thread", user="bob", thread=thread)
-    slack.say("to nobody", place="group", mention=False)
-    slack.listening = True
-    connect()
-    posted(slack, "you said while you were away")
-    posted(slack, "you said in a thread")
-    slack.say("after")
-    posted(slack, "you said after")
-
-    assert sorted(post.text for post in slack.posts) == [
-        "you said after",
-        "you said before",
-        "you said in a thread",
-        "you said while you were away",
-    ]
 
 
 @pytest.mark.usefixtures("channel")

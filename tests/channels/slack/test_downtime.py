@@ -1,0 +1,176 @@
+"""Direct messages of a time in which nobody listened: answered once, in order, whatever else goes wrong meanwhile."""
+
+import pytest
+
+from channels.slack import attendance, catchup, sockets, teams
+from core.store import Store
+from tests.channels.path import ChannelThread, Worker, let_in, surroundings
+from tests.channels.slack.conftest import Connect
+from tests.channels.slack.seen import called, calls, posted
+from tests.platforms.slack import Slack
+from tests.waiting import eventually
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody wants to wait for the figures of real life."""
+    monkeypatch.setattr(sockets, "PING_S", 0.3)
+    monkeypatch.setattr(sockets, "LOOK_S", 0.1)
+    monkeypatch.setattr(sockets, "LAST_WAIT_S", 1.0)
+    monkeypatch.setattr(teams, "LAST_RETRY_S", 0.3)
+
+
+def away(slack: Slack, connect: Connect, *texts: str, user: str = "ada") -> None:
+    """Let the bot run once, and people write to it while it does not."""
+    channel = connect()
+    slack.say("before", user=user)
+    posted(slack, "you said before")
+    channel.stop()
+    slack.listening = False
+    for text in texts:
+        slack.say(text, user=user)
+    slack.listening = True
+
+
+def test_direct_messages_of_a_downtime_are_answered_once(slack: Slack, connect: Connect, store: Store) -> None:
+    first = connect()
+    slack.say("before")
+    posted(slack, "you said before")
+    eventually(lambda: store.notes("slack").marks())
+    thread = slack.open_assistant(user="bob")
+    first.stop()
+    slack.listening = False
+    slack.say("while you were away")
+    slack.say("in a thread", user="bob", thread=thread)
+    slack.say("to nobody", place="group", mention=False)
+    slack.listening = True
+    connect()
+    posted(slack, "you said while you were away")
+    posted(slack, "you said in a thread")
+    slack.say("after")
+    posted(slack, "you said after")
+
+    assert sorted(post.text for post in slack.posts) == [
+        "you said after",
+        "you said before",
+        "you said in a thread",
+        "you said while you were away",
+    ]
+
+
+def test_a_long_gap_without_connection_is_caught_up_with(
+    slack: Slack, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendance, "GAP_S", 0.5)
+    connect()
+    slack.say("hello")
+    posted(slack, "you said hello")
+    slack.app_token_error = "internal_error"
+    slack.run(slack.delivery.cut())
+    slack.listening = False
+    slack.say("anyone there?")
+    slack.listening = True
+    attempts = len(calls(slack, "apps.connections.open"))
+    eventually(lambda: len(calls(slack, "apps.connections.open")) > attempts + 4)
+    slack.app_token_error = None
+
+    posted(slack, "you said anyone there?")
+
+
+def test_a_restart_while_catching_up_begins_at_the_same_place(
+    slack: Slack, connect: Connect, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendance, "MARK_EVERY_S", 0.0)
+    away(slack, connect, "while away")
+    before = store.notes("slack").marks()
+    slack.fault("conversations.list", "error")
+    interrupted = connect()
+    called(slack, "conversations.list")
+    for number in range(3):  # life goes on meanwhile
+        slack.say(f"hello {number}", user="bob", place="group")
+        posted(slack, f"you said hello {number}")
+    assert store.notes("slack").marks() == before
+    interrupted.stop()
+    connect()
+
+    posted(slack, "you said while away")
+    eventually(lambda: store.notes("slack").marks() != before)
+
+
+def test_who_goes_on_writing_is_answered_after_what_was_said_before(
+    slack: Slack, connect: Connect, worker: Worker
+) -> None:
+    away(slack, connect, "my cat died")
+    slack.fault("conversations.list", "error")  # so that nothing is read for a minute
+    connect()
+    called(slack, "conversations.list")
+    slack.say("sorry, wrong window")
+    eventually(lambda: "wrong window" in slack.posts[-1].text)
+
+    told = "\n".join(post.text for post in slack.posts)
+    assert told.index("my cat died") < told.index("wrong window")
+
+
+def test_a_conversation_that_takes_long_to_read_has_its_messages_sent_again(
+    slack: Slack, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(attendance, "PATIENCE_S", 0.2)
+    away(slack, connect, "my cat died")
+    slack.fault("conversations.list", "error")
+    slack.fault("conversations.history", "slow", wait_s=0.8)
+    connect()
+    called(slack, "conversations.list")
+    slack.say("sorry, wrong window")
+    eventually(lambda: "wrong window" in slack.posts[-1].text)
+
+    assert "what was said before is being read first" in caplog.text
+    told = "\n".join(post.text for post in slack.posts)
+    assert told.index("my cat died") < told.index("wrong window")
+    assert told.count("wrong window") == 1
+
+
+def test_what_cannot_be_read_does_not_keep_what_is_said_now(slack: Slack, connect: Connect) -> None:
+    away(slack, connect, "while away")
+    slack.fault("conversations.list", "error")
+    slack.fault("conversations.history", "refuse")
+    connect()
+    called(slack, "conversations.list")
+    slack.say("hello")
+
+    posted(slack, "you said hello")
+
+
+def test_more_than_is_read_is_said(
+    slack: Slack, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(catchup, "PAGE", 2)
+    away(slack, connect, "one", "two", "three")
+    connect()
+
+    eventually(lambda: "more was written than is read" in caplog.text)
+
+
+def test_a_workspace_that_locks_the_bot_out_keeps_no_other_from_being_read(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, worker: Worker
+) -> None:
+    two = Slack()
+    two.add_workspace("T0TWO", "Two")
+    with surroundings(two, monkeypatch):
+        first = ChannelThread("slack", redis_url)
+        let_in(two)
+        for team in ("T0ONE", "T0TWO"):
+            two.say(f"hello {team}", team=team)
+            posted(two, f"you said hello {team}")
+        first.stop()
+        two.listening = False
+        for team in ("T0ONE", "T0TWO"):
+            two.say(f"away {team}", team=team)
+        two.listening = True
+        two.workspaces["T0ONE"].revoked = "token_revoked"
+        second = ChannelThread("slack", redis_url)
+        try:
+            posted(two, "you said away T0TWO")
+            two.workspaces["T0ONE"].revoked = None
+            posted(two, "you said away T0ONE")
+        finally:
+            second.stop()
