@@ -100,10 +100,10 @@ class Client(discord.AutoShardedClient):
         """Called between login and the first session."""
         self._logged_in.set()
         await self._listener.before_sessions(self)
-        limits = await self.fetch_session_start_limits()
-        if limits.remaining < SPARE_STARTS:
-            wait_s = limits.reset_after / 1000
-            log.error("only %d session starts are left for today; waiting %.0f s", limits.remaining, wait_s)
+        shards, _, limits = await self.http.get_bot_gateway()
+        if limits["remaining"] < SPARE_STARTS + shards:  # each shard takes one
+            wait_s = limits["reset_after"] / 1000
+            log.error("only %d session starts are left for today; waiting %.0f s", limits["remaining"], wait_s)
             await asyncio.sleep(wait_s)
 
     async def on_socket_raw_receive(self, raw: str) -> None:
@@ -161,10 +161,15 @@ class Connection:
     async def run(self, listener: Listener) -> None:
         """Stay connected until cancelled. The gateway is left then; calls go on to work until ``close``."""
         while True:
+            try:
+                token = self._credentials().token
+            except SettingsError as error:
+                await asyncio.sleep(self._refused(error))
+                continue
             self._client = Client(listener, self._logged_in, message_content=self._message_content)
             began = asyncio.get_running_loop().time()
             try:
-                wait_s = await self._one_client(self._client)
+                wait_s = await self._one_client(self._client, token)
             except asyncio.CancelledError:
                 await self._leave()
                 raise
@@ -178,8 +183,10 @@ class Connection:
         client, self._client = self._client, None
         self._logged_in.clear()
         if client:
-            with contextlib.suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(client.close(), CLOSE_S)
+            except Exception as error:  # discord.py cannot close, without a mistake, what was never connected
+                log.info("the connection to Discord was not closed as it should be (%s)", type(error).__name__)
 
     async def _leave(self) -> None:
         """Leave the gateway without ending the sessions (code 4000): the next process may take them up."""
@@ -189,9 +196,9 @@ class Connection:
                 closing = asyncio.gather(*(one.close(code=4000) for one in sockets), return_exceptions=True)
                 await asyncio.wait_for(closing, CLOSE_S)
 
-    async def _one_client(self, client: Client) -> float:
+    async def _one_client(self, client: Client, token: str) -> float:
         """Connect and stay so; return how long to wait before the next attempt."""
-        starting = asyncio.create_task(self._start(client), name="discord")
+        starting = asyncio.create_task(client.start(token), name="discord")
         watching = asyncio.create_task(self._watch(client), name="discord watch")
         try:
             await asyncio.wait({starting, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -204,7 +211,7 @@ class Connection:
             log.warning(NO_CONTENT)
             self._message_content = False
             return 0
-        except (discord.LoginFailure, SettingsError) as error:
+        except discord.LoginFailure as error:
             return self._refused(error)
         except discord.ConnectionClosed as error:
             if error.code == 4004:
@@ -223,9 +230,6 @@ class Connection:
             for task in (starting, watching):
                 task.cancel()
             await asyncio.gather(starting, watching, return_exceptions=True)
-
-    async def _start(self, client: Client) -> None:
-        await client.start(self._credentials().token)
 
     async def _watch(self, client: Client) -> None:
         """Return when the connection has been gone for long."""

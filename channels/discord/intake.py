@@ -21,7 +21,7 @@ from channels.discord.messages import Messages
 from channels.discord.parse import parse
 from channels.discord.sessions import Sessions
 from channels.discord.settings import Discord
-from core.errors import DeliveryError, InputError, StoreUnavailable
+from core.errors import DeliveryError, DeliveryLater, DeliveryUnsure, InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.store import Notes
 
@@ -32,6 +32,7 @@ AGAIN_S = 0.5
 LONGEST_AGAIN_S = 60.0
 HEARD_S = 2.0  # between two marks of what was heard
 CATCH_UP_S = 10.0  # so long what is new waits for what is old, to keep the order
+TELLS = 5
 TOLD_TTL_S = 3 * 86400.0
 RATINGS = ("MESSAGE_REACTION_ADD", "MESSAGE_REACTION_REMOVE")
 EVENTS = ("READY", "MESSAGE_CREATE", "INTERACTION_CREATE", *RATINGS)
@@ -206,8 +207,19 @@ class Intake:
         await self._messages.open_thread(channel, message_id, event.text)
 
     async def _tell(self, event: MessageEvent, text: str) -> None:
-        if await asyncio.to_thread(self._notes.add, f"told:{event.id}", "1", TOLD_TTL_S):
-            await self._messages.tell(event, text)
+        """Tell a person why their message was not taken, once."""
+        note = f"told:{event.id}"
+        if not await asyncio.to_thread(self._notes.add, note, "1", TOLD_TTL_S):
+            return
+        for left in reversed(range(TELLS)):  # Discord knows a repeat by its nonce
+            try:
+                await self._messages.tell(event, text)
+                return
+            except (DeliveryLater, DeliveryUnsure) as error:
+                if not left:
+                    await asyncio.to_thread(self._notes.drop, note)
+                    raise
+                await asyncio.sleep(error.retry_after_s if isinstance(error, DeliveryLater) else AGAIN_S)
 
     def _catch_up_with(self, shard: int, missed: Missed) -> None:
         self._reading += 1  # at once: nothing may be marked from here on

@@ -1,11 +1,15 @@
 """Slash commands, buttons and reactions: each on its own, as Discord gives an interaction three seconds.
 
-A command is stored before it is acknowledged; what the store does not take in time is turned away with a word.
+A command is stored before it is acknowledged; what the store does not take in time is turned away with a word. One
+that seems to be too old (Discord tells some again after a loss) is acknowledged first: if Discord takes that, our clock
+was wrong; if not, the person has been told that it failed, and it is not carried out behind their back.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,18 +19,22 @@ from channels.base import Accept
 from channels.discord import feedback
 from channels.discord.api import NOBODY, Api, Refused
 from channels.discord.known import Known
-from channels.discord.messages import EPHEMERAL
+from channels.discord.messages import EPHEMERAL, HOOK
 from channels.discord.parse import CHANNEL, parse_command
 from channels.discord.tickets import Tickets
-from core.errors import InputError, StoreUnavailable
+from core.errors import DeliveryLater, DeliveryUnsure, InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.store import Notes, People, Verdict
 
 log = logging.getLogger(__name__)
 
 DEADLINE_S = 1.0  # for the store; Discord gives 3 s in all to acknowledge an interaction
+ANSWER_S = 1.5  # for the acknowledgement itself, with what is tried again
+ATTEMPTS = 3
+LATE_S = 2.5  # an interaction of this age, by our clock, is most likely one that the person has seen fail
 REPLY, DEFER = 4, 5  # types of answers to an interaction
 ALREADY_ACKNOWLEDGED = 40060
+TOO_LATE = 10062
 
 NOT_NOW = "I cannot take anything in right now. Please try again in a moment."
 NO_SUCH_COMMAND = "I do not know this command any more. /help lists what I know."
@@ -60,16 +68,20 @@ class Interactions:
         if event is None:
             await self._say(interaction, NO_SUCH_COMMAND)
             return
+        late = (datetime.now(UTC) - event.sent_at).total_seconds() > LATE_S
+        if late and not await self._defer(interaction, event):
+            log.warning("a command came too late to be answered, so it is not carried out")
+            return
         try:
             taken = await self._within_deadline(self._take(event, interaction))
         except InputError as error:
-            await self._say(interaction, str(error))
+            await self._say(interaction, str(error), deferred=late)
             return
         if not taken:
-            await self._say(interaction, NOT_NOW)
+            await self._say(interaction, NOT_NOW, deferred=late)
             return
-        await self._acknowledge(interaction, {"type": DEFER, "data": {"flags": EPHEMERAL if event.discreet else 0}})
-        self._tickets.acknowledged(event.id)
+        if late or await self._defer(interaction, event):
+            self._tickets.acknowledged(event.id)
 
     async def reaction(self, event: str, data: dict[str, Any], client: discord.Client) -> None:
         """Note what a reaction to a reply says (``d`` of MESSAGE_REACTION_ADD or _REMOVE)."""
@@ -105,19 +117,44 @@ class Interactions:
         if not task.cancelled() and (error := task.exception()):
             log.warning("an interaction was not stored in time: %s", error)
 
-    async def _say(self, interaction: dict[str, Any], text: str) -> None:
+    async def _say(self, interaction: dict[str, Any], text: str, *, deferred: bool = False) -> None:
         """Answer an interaction at once, for its sender alone."""
         data = {"content": text, "flags": EPHEMERAL, "allowed_mentions": NOBODY}
-        await self._acknowledge(interaction, {"type": REPLY, "data": data})
+        if deferred:
+            del data["flags"]  # settled by then
+            ids = {"webhook_id": interaction["application_id"], "webhook_token": interaction["token"]}
+            await self._api.call("PATCH", HOOK + "/messages/@original", data, **ids)
+        else:
+            await self._acknowledge(interaction, {"type": REPLY, "data": data})
+
+    async def _defer(self, interaction: dict[str, Any], event: MessageEvent) -> bool:
+        """Tell Discord that an answer comes; return False if it is too late for that."""
+        flags = EPHEMERAL if event.discreet else 0
+        try:
+            await self._acknowledge(interaction, {"type": DEFER, "data": {"flags": flags}})
+        except Refused as error:
+            if error.code != TOO_LATE:
+                raise
+            return False
+        return True
 
     async def _acknowledge(self, interaction: dict[str, Any], answer: dict[str, Any]) -> None:
         path = "/interactions/{interaction}/{webhook_token}/callback"
         ids = {"interaction": interaction["id"], "webhook_token": interaction["token"]}
-        try:
-            await self._api.call("POST", path, answer, None, **ids)
-        except Refused as error:
-            if error.code != ALREADY_ACKNOWLEDGED:  # by another process of this channel
+        until = time.monotonic() + ANSWER_S
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                await self._api.call("POST", path, answer, None, **ids)
+                return
+            except Refused as error:
+                if error.code == ALREADY_ACKNOWLEDGED:  # by another process of this channel, or an earlier attempt
+                    return
                 raise
+            except (DeliveryLater, DeliveryUnsure) as error:
+                wait_s = error.retry_after_s if isinstance(error, DeliveryLater) else 0
+                if not left or time.monotonic() + wait_s > until:
+                    raise
+                await asyncio.sleep(wait_s)
 
     async def _rate(self, user: str, reply_id: str, verdict: Verdict | None) -> None:
         await asyncio.to_thread(self._people.rate, f"{CHANNEL}:-:{user}", reply_id, verdict)

@@ -9,6 +9,7 @@ bot. Errors: see api.py.
 """
 
 import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ from channels.text import Part
 from core.errors import DeliveryLater, DeliveryRefused
 from core.events import Heard, MessageEvent
 from core.store import Bucket
+
+log = logging.getLogger(__name__)
 
 EPHEMERAL = 64
 # Discord promises none of these (observed: 5 of each in 5 s for a channel); discord.py keeps to the headers besides.
@@ -210,6 +213,7 @@ class Messages:
                 return await self._api.call("POST", MESSAGES, body, channel_id=channel)
             except Refused as error:
                 if error.code == NO_HISTORY and "message_reference" in body:
+                    log.info("in channel %s no message can be pointed to: %s", channel, error)
                     body = {name: value for name, value in body.items() if name != "message_reference"}
                 elif error.code == UNKNOWN_MESSAGE and "-" in body["nonce"]:
                     body = body | {"nonce": body["nonce"].replace("-", "+")}

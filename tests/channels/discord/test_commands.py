@@ -3,10 +3,11 @@
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
-from channels.discord import menu, messages
+from channels.discord import interactions, menu, messages
 from core import commands
 from core.store import Store, keys
 from tests.channels.discord.conftest import Start, settled
@@ -170,6 +171,49 @@ def test_a_command_that_redis_does_not_take_is_turned_away_at_once(
         os.kill(redis_server.pid, signal.SIGCONT)
     eventually(lambda: post.text == "you said hello")  # it was stored after all
     assert len(double.posts) == 1
+
+
+@pytest.mark.usefixtures("channel")
+@pytest.mark.parametrize("kind", ["error", "drop", "late", "flood"])
+def test_an_acknowledgement_that_fails_is_tried_again_at_once(
+    double: DiscordDouble, kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    double.fault("callback", kind, times=2, wait_s=0.1)
+    double.command("chat", place="group", message="hello")
+    post = settled(double, "you said hello", double.world.general)
+    assert post.reply_to is None
+    assert max(waited for _, waited in double.acknowledged) < 1
+    assert [call.method for call in double.calls].count("original") == 1, "the answer of the command itself"
+    assert "could not be handled" not in caplog.text
+
+
+def test_a_command_that_comes_too_late_is_not_carried_out(double: DiscordDouble, start: Start, store: Store) -> None:
+    first = start()
+    eventually(lambda: store.notes("discord").get("session"))
+    first.stop()
+    double.rest.deadline_s = 0.1  # the person sees that it failed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interactions, "LATE_S", 0.1)
+        double.command("chat", place="group", message="hello")
+        eventually(lambda: double.violations)
+        start()
+        eventually(lambda: [call.status for call in double.calls if call.method == "callback"] == [404])
+        double.rest.deadline_s = 3.0
+    double.say("bye", place="group")
+    settled(double, "you said bye", double.world.general)
+    assert not store.redis.zcard(keys.WAITING)
+    assert len(double.posts) == 1
+    double.violations.clear()
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_wrong_clock_does_not_make_every_command_too_late(double: DiscordDouble) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interactions, "LATE_S", -60)
+        double.command("chat", place="group", message="hello")
+        settled(double, "you said hello", double.world.general)
+        double.command("chat", place="group", message="")
+        settled(double, "The message is empty. Write something first.", double.world.general)
 
 
 @pytest.mark.usefixtures("channel")

@@ -81,6 +81,20 @@ def test_a_token_that_is_refused_is_no_reason_to_knock_all_the_time(
     settled(double, "you said hello")
 
 
+def test_a_token_that_is_broken_later_ends_nothing(
+    double: DiscordDouble, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start()
+    double.token = double.token[:-3] + "new"
+    monkeypatch.setenv("DISCORD_BOT_TOKEN", "half-a-token")
+    double.run(double.gateway.cut(4004))
+    eventually(lambda: caplog.text.count("does not look like a bot's token") >= 2)
+    monkeypatch.setenv("DISCORD_BOT_TOKEN", double.token)
+    let_in(double)
+    double.say("hello")
+    settled(double, "you said hello")
+
+
 def test_a_token_that_is_reset_later_is_taken_from_the_settings(
     double: DiscordDouble, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -289,7 +303,8 @@ def test_as_many_shards_are_started_as_discord_wants(
 def test_the_last_session_starts_of_a_day_are_not_used_up(
     double: DiscordDouble, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    double.gateway.session_starts_left = 5
+    double.gateway.shards = 16  # each of them takes one
+    double.gateway.session_starts_left = 30
     start(wait=False)
     eventually(lambda: "session starts are left" in caplog.text)
     assert not double.gateway.identified

@@ -1,9 +1,11 @@
 """Messages, replies, threads and ratings on Discord, from the gateway to the gateway."""
 
 import logging
+from typing import Any
 
 import pytest
 
+from channels.discord import intake
 from core.store import Store, keys
 from tests.channels.discord.conftest import Start, settled
 from tests.channels.path import ChannelThread, Worker
@@ -73,6 +75,31 @@ def test_a_message_without_text_is_not_taken_and_its_author_told(double: Discord
     double.say("hello", place="group")
     settled(double, "you said hello", double.world.general)
     assert len(double.posts) == 2
+
+
+@pytest.mark.usefixtures("channel")
+@pytest.mark.parametrize("kind", ["error", "late", "flood"])
+def test_a_word_to_the_person_is_said_once_in_spite_of_a_failure(double: DiscordDouble, kind: Any) -> None:
+    double.fault("post", kind, times=2, wait_s=0.1)
+    double.say("", place="group")
+    settled(double, "The message is empty. Write something first.", double.world.general)
+    double.say("hello", place="group")
+    settled(double, "you said hello", double.world.general)
+    assert len(double.posts) == 2
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_word_that_could_not_be_said_is_said_with_the_next_delivery(
+    double: DiscordDouble, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "TELLS", 1)
+    double.fault("post", "error", times=1)
+    message = double.say("", place="group")
+    note = f"told:discord:{double.world.general}:{message}"
+    eventually(lambda: double.calls and double.calls[-1].status == 500)
+    eventually(lambda: store.notes("discord").get(note) is None)
+    double.redeliver(message)
+    settled(double, "The message is empty. Write something first.", double.world.general)
 
 
 @pytest.mark.usefixtures("channel")
