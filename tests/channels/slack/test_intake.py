@@ -37,6 +37,21 @@ def test_other_threads_are_left_alone(slack: Slack) -> None:
 
 
 @pytest.mark.usefixtures("channel")
+def test_a_mention_does_not_lose_what_was_attached_to_it(slack: Slack) -> None:
+    slack.say("look", place="group", files=[{"mimetype": "image/png", "name": "cat.png"}], subtype="file_share")
+
+    eventually(lambda: slack.posts and "[image" in slack.posts[0].text)
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_mention_is_answered_where_the_bot_is_told_of_nothing_else(slack: Slack) -> None:
+    slack.subscribed = {"app_mention"}
+    slack.say("hello", place="group")
+
+    posted(slack, "you said hello")
+
+
+@pytest.mark.usefixtures("channel")
 def test_edits_and_deletions_are_no_new_messages(slack: Slack) -> None:
     said = slack.say("hello")
     posted(slack, "you said hello")
