@@ -24,9 +24,10 @@ V = TypeVar("V")
 Known = dict[int, Sent]
 
 REMEMBERED = 1000
+MOST_REPEATS = 3  # of one message, where nobody can tell whether it arrived; a crash costs one
 NOTE_TTL_S = 30 * 86400  # how long a reaction to a reply, or an answer to it, is recognised
-# A command's answer is right or it is a defect; there is nothing to rate.
-UNRATED = ("command", "failed", "cancelled")
+# A command's answer is right or it is a defect; there is nothing to rate. In a crisis nobody is asked for applause.
+UNRATED = ("command", "failed", "cancelled", "safety")
 
 
 class MessageGone(DeliveryRefused):
@@ -163,29 +164,30 @@ class Delivery:
             return
         if sent and not sent.message:
             sent = await self._found(message, sent)
-        message = replace(message, repeated=bool(sent and sent.repeated))
+        repeats = sent.repeats if sent else 0
+        message = replace(message, repeated=repeats > 0)
         message_id = sent.message if sent else None
         if message_id and not await self._edited(message_id, message):
             message_id = None
         if not message_id:
             message_id = await self._posted(message, known, sent)
-        now = Sent(message=message_id, digest=digest, final=message.final, repeated=message.repeated)
+        now = Sent(message=message_id, digest=digest, final=message.final, repeats=repeats)
         await self._save(message, known, now)
         if message.final:
             name = f"reply:{message.address.space}:{message_id}"
             await asyncio.to_thread(self._notes.put, name, message.reply_id, NOTE_TTL_S)
 
     async def _found(self, message: Message, sent: Sent) -> Sent:
-        """Return what became of a message whose posting broke off; ``repeated`` if it shall be posted once more."""
+        """Return what became of a message whose posting broke off; if it is not found, it shall be posted once more."""
         found = await self._network.find(message, sent.at)
-        if not found and sent.repeated and not self._network.can_tell:
-            raise DeliveryRefused("it may have arrived, and so may its repeat: whether they did cannot be known")
-        return sent.model_copy(update={"message": found, "repeated": sent.repeated or not found})
+        if not found and sent.repeats == MOST_REPEATS and not self._network.can_tell:
+            raise DeliveryRefused("it may have arrived, and so may its repeats: whether they did cannot be known")
+        return sent.model_copy(update={"message": found, "repeats": sent.repeats if found else sent.repeats + 1})
 
     async def _posted(self, message: Message, known: Known, before: Sent | None) -> str:
         await self._admit(message, editing=False)
         before = before if before and not before.message else None  # else it is no doubt that it leaves
-        doubted = (before or Sent()).model_copy(update={"repeated": message.repeated})
+        doubted = before or Sent()
         try:
             await asyncio.to_thread(self._parts.mark, message.reply_id, message.number, doubted)
         except StoreUnavailable:  # whether it was noted or not: nothing is posted

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-_FINISH_REASONS = ("stop", "length", "cancelled", "timeout", "command", "failed")
+_FINISH_REASONS = ("stop", "length", "cancelled", "timeout", "command", "failed", "safety")
 # A reason that a newer release gave is no reason not to send a reply.
 FinishReason = Annotated[
-    Literal["stop", "length", "cancelled", "timeout", "command", "failed"],
+    Literal["stop", "length", "cancelled", "timeout", "command", "failed", "safety"],
     BeforeValidator(lambda reason: reason if reason in _FINISH_REASONS else "stop"),
 ]
 Label = Literal["negative", "neutral", "positive"]

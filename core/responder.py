@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from core import commands
+from core import commands, safety
 from core.attachments import as_text, confession
 from core.dialogue import Completion, FinishReason, Prompt, Reading, Sentiment, Tone, Turn
 from core.errors import GenerationFailed
@@ -19,16 +19,24 @@ from core.tone import Felt, choose_tone, recently_felt
 ReadMood = Callable[[str], Reading]
 AllTurns = Callable[[str], Sequence[Turn]]
 Generate = Callable[[Prompt, Callable[[str], None]], Completion]
+# Called with the id of a reply being written, and with what makes a draft of it if there is anything to be shown:
+# that costs a check, so it is left to when a draft really goes out.
+OnDraft = Callable[[str, Callable[[], Draft | None]], None]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is to be committed: the reply to the first ``answered`` events, and the turns for the history."""
+    """What is to be committed: the reply to the first ``answered`` events, and the turns for the history.
+
+    ``decisions`` are to be counted; ``notice`` goes to a person who looks after people, unless one did lately.
+    """
 
     answered: int
     reply: Reply
     turns: tuple[Turn, ...] = ()
     erase: bool = False
+    decisions: tuple[str, ...] = ()
+    notice: Reply | None = None
 
 
 class Responder:
@@ -55,14 +63,16 @@ class Responder:
         self._budget = budget
         self._all_turns = all_turns
 
-    def respond(
-        self, events: Sequence[MessageEvent], history: Sequence[Turn], on_draft: Callable[[Draft], None]
-    ) -> Answer:
+    def respond(self, events: Sequence[MessageEvent], history: Sequence[Turn], on_draft: OnDraft) -> Answer:
         """Answer the first turn of the waiting events; EngineError passes through when generation fails."""
         burst = next_turn(events)
         command = commands.parse(burst[0].text)
         if command:
             return self._obey(command, burst[0])
+        # Before any model: this answer must come even if they are busy or broken.
+        hint = self._crisis(burst)
+        if hint:
+            return self._care(hint, burst)
         if not any(event.text for event in burst):
             return _confess(burst)
         return self._converse(burst, history, on_draft)
@@ -85,15 +95,29 @@ class Responder:
         turns = (Turn(role="break", text="", at=_now(), address=event.address),) if effect.afresh else ()
         return Answer(1, reply, turns, effect.erase)
 
-    def _converse(
-        self, burst: Sequence[MessageEvent], history: Sequence[Turn], on_draft: Callable[[Draft], None]
-    ) -> Answer:
+    def _crisis(self, burst: Sequence[MessageEvent]) -> safety.Hint | None:
+        conf = self._settings.safety
+        if not conf.answer_crisis:
+            return None
+        return safety.crisis("\n".join(event.text for event in burst), conf.weak_hints)
+
+    def _care(self, hint: safety.Hint, burst: Sequence[MessageEvent]) -> Answer:
+        conf = self._settings.safety
+        reply = _reply(burst, safety.crisis_answer(hint, conf), safety.DESPAIR, finish_reason="safety")
+        turns = (_user_turn(burst[-1], safety.DESPAIR, "\n".join(map(_as_text, burst))), _bot_turn(reply))
+        notice = safety.notice(hint, burst[-1], conf)
+        return Answer(len(burst), reply, turns, decisions=(f"crisis {hint}",), notice=notice)
+
+    def _converse(self, burst: Sequence[MessageEvent], history: Sequence[Turn], on_draft: OnDraft) -> Answer:
         text = "\n".join(_as_text(event) for event in burst)
         address = burst[0].address
         sentiment = self._read_mood(text).sentiment
         seen = visible_turns(history, address)
         now = Felt(sentiment.valence, text, burst[-1].sent_at)
         tone = choose_tone(now, recently_felt(seen, self._settings.mood), self._settings.mood, self._settings.tone)
+        abused = self._settings.safety.calm_abuse and safety.is_abuse(text)
+        if abused:
+            tone = Tone.model_validate(self._settings.tone["angry"].model_dump())
         prompt = build_prompt(
             persona=self._settings.bot.persona,
             tone=tone,
@@ -102,32 +126,70 @@ class Responder:
             count_tokens=self._count_tokens,
             budget=self._budget,
         )
+        check = self._check(burst, seen)
         ids = tuple(event.id for event in burst)
 
-        def draft(so_far: str) -> None:
-            on_draft(
-                Draft(
-                    reply_id=reply_id(ids),
-                    address=address,
-                    person=burst[0].person,
-                    in_reply_to=ids,
-                    text=so_far,
-                    sentiment=sentiment,
-                    tone=tone.name,
-                )
+        def make_draft(so_far: str) -> Draft | None:
+            shown = check.shown(so_far) if check else so_far
+            if shown is None:
+                return None
+            return Draft(
+                reply_id=reply_id(ids),
+                address=address,
+                person=burst[0].person,
+                in_reply_to=ids,
+                text=shown,
+                sentiment=sentiment,
+                tone=tone.name,
             )
 
+        def draft(so_far: str) -> None:
+            on_draft(reply_id(ids), lambda: make_draft(so_far))
+
         draft("")  # the mood is known before the first word is
-        completion = self._generate(prompt, draft)
+        completion, decisions = self._generate_fit(prompt, draft, check)
+        decisions = (("abuse",) if abused else ()) + decisions
         user_turn = _user_turn(burst[-1], sentiment, text)
+        if not completion:
+            reply = _reply(burst, self._settings.safety.refused_message, sentiment, tone, "safety")
+            # Kept for the person to see, but out of prompts: later replies should not learn from it.
+            turns = (user_turn, _bot_turn(reply).model_copy(update={"failed": True}))
+            return Answer(len(burst), reply, turns, decisions=decisions)
         if not completion.text:
             if completion.finish_reason != "cancelled":
                 raise GenerationFailed(f"the model said nothing ({completion.finish_reason})")
-            return Answer(len(burst), _reply(burst, "(stopped)", sentiment, tone, "cancelled"), (user_turn,))
+            reply = _reply(burst, "(stopped)", sentiment, tone, "cancelled")
+            return Answer(len(burst), reply, (user_turn,), decisions=decisions)
         unread = [attachment for event in burst for attachment in event.attachments]
         said = f"{completion.text}\n\n{confession(unread, alone=False)}" if unread else completion.text
         reply = _reply(burst, said, sentiment, tone, completion.finish_reason)
-        return Answer(len(burst), reply, (user_turn, _bot_turn(reply)))
+        return Answer(len(burst), reply, (user_turn, _bot_turn(reply)), decisions=decisions)
+
+    def _check(self, burst: Sequence[MessageEvent], seen: Sequence[Turn]) -> safety.ReplyCheck | None:
+        """Return the check of replies to this turn, which knows what the person and the operator have said."""
+        conf = self._settings
+        if not conf.safety.check_replies:
+            return None
+        said = [turn.text for turn in seen if turn.role == "user"]
+        own = [part for event in burst for part in (event.text, event.user, event.user_name or "")]
+        return safety.ReplyCheck((*said, *own, conf.bot.name, conf.bot.persona, *conf.safety.helplines.values()))
+
+    def _generate_fit(
+        self, prompt: Prompt, draft: Callable[[str], None], check: safety.ReplyCheck | None
+    ) -> tuple[Completion | None, tuple[str, ...]]:
+        """Return a completion that may be sent, from two attempts at most, else None; and what was decided."""
+        completion = self._generate(prompt, draft)
+        first = check.fault(completion.text) if check else None
+        if not first:
+            return completion, ()
+        if completion.finish_reason == "cancelled":
+            return None, (f"refused {first}", "replaced")
+        # Not shown while it is written: it begins anew, under text that is on the screen already.
+        completion = self._generate(prompt, lambda so_far: None)
+        second = check.fault(completion.text) if check else None
+        if not second:
+            return completion, (f"refused {first}",)
+        return None, (f"refused {first}", f"refused {second}", "replaced")
 
 
 def next_turn(events: Sequence[MessageEvent]) -> list[MessageEvent]:

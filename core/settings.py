@@ -6,6 +6,7 @@ names of the rooms.
 """
 
 import os
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CHANNELS = ("terminal", "web", "slack", "telegram", "discord")
 # The channels whose room reads a section of its own; any other section would be read by nobody.
 CHANNEL_SECTIONS = ("web", "slack", "telegram", "discord")
+# Conversations that a note can be sent to without having been asked there.
+NOTIFY = r"slack:[A-Z0-9]+/[A-Z0-9]+|telegram:-?\d+(?:/\d+)?|discord:\d+"
 # What a person can feel, from the gravest to the lightest (core/tone.py chooses by this order), and how the reply
 # should sound. settings.toml overrides it key by key. The names are words that the starter model has learnt.
 TONES: dict[str, dict[str, str | float]] = {
@@ -151,6 +154,50 @@ class Mood(Section):
     high: float = Field(0.25, ge=0, le=1)
 
 
+class Safety(Section):
+    """What is done in a crisis, when the bot is abused, and before a reply is sent."""
+
+    answer_crisis: bool = True
+    weak_hints: int = Field(2, ge=0, le=20)
+    country: str = Field("", pattern=r"^([A-Za-z]{2})?$")
+    crisis_message: str = (
+        "I'm really sorry that you are in so much pain, and I'm glad you told me. I'm only a program and cannot give "
+        "you the help you deserve, but people can: {helpline}. If you are in immediate danger or have hurt yourself, "
+        "please call your local emergency number now. If you can, go to somebody you trust."
+    )
+    other_message: str = (
+        "Thank you for telling me. I'm only a program, so please bring in people who can help: {helpline}. They also "
+        "advise those who worry about somebody else. If there is immediate danger, call your local emergency number."
+    )
+    notify: str = ""
+    notify_pause_h: float = Field(1, gt=0, le=720)
+    calm_abuse: bool = True
+    check_replies: bool = True
+    refused_message: str = "I have no good answer to that. Could you say it in other words, or tell me a little more?"
+    helplines: dict[str, str] = {"default": "https://findahelpline.com lists free helplines for your country"}
+
+    @field_validator("crisis_message", "other_message")
+    @classmethod
+    def _names_the_helpline(cls, text: str) -> str:
+        if "{helpline}" not in text:
+            raise ValueError("it must have {helpline} where the helpline is to be named")
+        return text
+
+    @field_validator("notify")
+    @classmethod
+    def _is_an_address(cls, text: str) -> str:
+        if text and not re.fullmatch(NOTIFY, text):
+            raise ValueError("it must read slack:TEAM/CHANNEL, telegram:CHAT or discord:CHANNEL, with their ids")
+        return text
+
+    @field_validator("helplines")
+    @classmethod
+    def _has_a_default(cls, table: dict[str, str]) -> dict[str, str]:
+        if not table.get("default", "").strip():
+            raise ValueError('it must have a row "default", for countries without a row')
+        return {name if name == "default" else name.upper(): text for name, text in table.items()}
+
+
 class History(Section):
     """What is kept of a person's conversation."""
 
@@ -204,6 +251,7 @@ class Settings(BaseSettings):
     sentiment: SentimentSettings = SentimentSettings()
     tone: dict[str, ToneRow] = Field({}, validate_default=True)
     mood: Mood = Mood()
+    safety: Safety = Safety()
     history: History = History()
     inbox: Inbox = Inbox()
     worker: Worker = Worker()

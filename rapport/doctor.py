@@ -13,6 +13,7 @@ from rich.text import Text
 
 from core import settings
 from core.errors import RapportError
+from core.safety import helpline
 from core.settings import Settings
 from core.store import Store
 from rapport import models, procfile
@@ -115,12 +116,15 @@ def _server(client: "redis.Redis", which: str) -> Iterator[Finding]:
 def _workers(conf: Settings, url: str) -> Iterator[Finding]:
     with closing(Store(url, conf, wake_up=_never)) as store:
         signs = store.workers.alive()
+        counts = store.counts.all()
     for sign in signs:
         text = f"{sign.id} on {sign.host}, process {sign.pid}: {sign.chat_model}"
         yield Finding("worker", "fine" if sign.ready else "warning", text if sign.ready else f"{text} is being loaded")
     if not signs:
         text = "none gives a sign of life: messages wait. Start `rapport up` or `rapport worker`."
         yield Finding("worker", "warning", text)
+    decided = ", ".join(f"{decision}: {number}" for decision, number in counts.items())
+    yield Finding("safety decisions", "fine", decided or "none so far")
 
 
 def _never(person: str) -> str:
@@ -139,6 +143,16 @@ def _models(conf: Settings) -> Iterator[Finding]:
             yield Finding(what, "fine", f"{name}, of the Hugging Face hub, is downloaded")
         else:
             yield Finding(what, "fine", f"{name}, of the Hugging Face hub, is downloaded at the first start")
+
+
+def _safety(conf: Settings) -> Iterator[Finding]:
+    yield Finding("safety", "fine", f"in a crisis people are told: {helpline(conf.safety)}")
+    channel = conf.safety.notify.partition(":")[0]
+    if channel and procfile.missing_secrets(channel):
+        text = (
+            f"[safety] notify names {channel}, which is not set up: nobody is told of a crisis. See docs/{channel}.md"
+        )
+        yield Finding("safety", "broken", text)
 
 
 def _web(conf: Settings) -> Iterator[Finding]:
@@ -173,6 +187,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "data folder": _data,
     "redis": _redis,
     "models": _models,
+    "safety": _safety,
     "channel web": _web,
     "channels": _networks,
 }

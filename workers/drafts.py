@@ -1,11 +1,14 @@
 """Partial text on its way out: the newest draft of each reply, sent twenty times a second by one thread.
 
+A draft is made, and checked, only when it is sent: the engine's thread must not pay for those that are not.
+
 The engine's thread hands a draft over for every token and must never wait for Redis. The sending thread looks by
 itself and is not woken: a wake-up would take the interpreter away from the reply itself.
 """
 
 import logging
 import threading
+from collections.abc import Callable
 
 from core.errors import StoreUnavailable
 from core.events import Draft
@@ -14,6 +17,7 @@ from core.store import Outbox, Store
 INTERVAL_S = 0.05
 
 log = logging.getLogger(__name__)
+MakeDraft = Callable[[], Draft | None]
 
 
 class DraftSender:
@@ -22,16 +26,16 @@ class DraftSender:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._outboxes: dict[str, Outbox] = {}
-        self._newest: dict[str, Draft] = {}
+        self._newest: dict[str, MakeDraft] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drafts", daemon=True)
         self._thread.start()
 
-    def send(self, draft: Draft) -> None:
-        """Send this draft soon, unless a newer one of the same reply comes first."""
+    def send(self, reply_id: str, make: MakeDraft) -> None:
+        """Send what this makes soon, unless a newer one of the same reply comes first."""
         with self._lock:
-            self._newest[draft.reply_id] = draft
+            self._newest[reply_id] = make
 
     def forget(self, reply_id: str) -> None:
         """The reply itself is about to go out: its drafts are of no use any more."""
@@ -46,10 +50,12 @@ class DraftSender:
     def _run(self) -> None:
         while not self._closing.wait(INTERVAL_S):
             with self._lock:
-                drafts, self._newest = list(self._newest.values()), {}
+                makers, self._newest = list(self._newest.values()), {}
             try:
-                for draft in drafts:
-                    self._outbox(draft.address.outbox).publish(draft)
+                for make in makers:
+                    draft = make()
+                    if draft:
+                        self._outbox(draft.address.outbox).publish(draft)
             except StoreUnavailable as error:
                 log.debug("drafts are lost: %s", error)
 

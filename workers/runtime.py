@@ -213,7 +213,15 @@ class Runtime:
                 if answer.erase:
                     self._store.people.drop_letters(claim.person)
                 return self._store.inbox.commit(
-                    claim, answer.answered, answer.turns, answer.reply, erase=answer.erase, go_on=go_on
+                    claim,
+                    answer.answered,
+                    answer.turns,
+                    answer.reply,
+                    erase=answer.erase,
+                    go_on=go_on,
+                    decisions=answer.decisions,
+                    notice=answer.notice,
+                    notice_pause_s=int(self._settings.safety.notify_pause_h * 3600),
                 )
             except StoreUnavailable as error:
                 if time.monotonic() > give_up or self._closing.wait(0.2):

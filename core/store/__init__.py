@@ -4,6 +4,7 @@ import redis
 
 from core.settings import Settings
 from core.store.connection import connect, translated
+from core.store.counts import Counts
 from core.store.inbox import Claim, Inbox, WakeUp
 from core.store.notes import Notes
 from core.store.outbox import Delivery, NewsFeed, Outbox
@@ -15,6 +16,7 @@ from core.store.workers import Workers, WorkerSign
 __all__ = [
     "Bucket",
     "Claim",
+    "Counts",
     "Delivery",
     "Inbox",
     "NewsFeed",
@@ -39,6 +41,7 @@ class Store:
         self.redis: redis.Redis = connect(url)
         self.inbox = Inbox(self.redis, settings.inbox, settings.history, wake_up)
         self.people = People(self.redis, settings.history)
+        self.counts = Counts(self.redis)
         self.workers = Workers(self.redis, settings.inbox.lease_s)
 
     def outbox(self, channel: str) -> Outbox:

@@ -130,13 +130,24 @@ class Inbox:
                 return claim
 
     def commit(
-        self, claim: Claim, answered: int, turns: Sequence[Turn], reply: Reply, *, erase: bool, go_on: bool
+        self,
+        claim: Claim,
+        answered: int,
+        turns: Sequence[Turn],
+        reply: Reply,
+        *,
+        erase: bool,
+        go_on: bool,
+        decisions: Sequence[str] = (),
+        notice: Reply | None = None,
+        notice_pause_s: int = 3600,
     ) -> Claim | None:
         """Write an answer to the first ``answered`` events of the claim.
 
         Returns the next claim if more waits and ``go_on`` is set, else None; the lease is then given back. With
-        ``erase`` the history goes first. Raises LeaseLost if the lease is no longer ours, or if this very commit
-        was applied before: in both cases nothing is written and nothing is to be done.
+        ``erase`` the history goes first. ``decisions`` are counted; ``notice`` goes into its outbox unless one about
+        this person did within ``notice_pause_s``. Raises LeaseLost if the lease is no longer ours, or if this very
+        commit was applied before: in both cases nothing is written and nothing is to be done.
         """
         person = claim.person
         answer = self._commit(
@@ -150,6 +161,9 @@ class Inbox:
                 keys.leases(_worker_of(claim.token)),
                 keys.stop(person),
                 keys.feedback(person),
+                keys.told(person),
+                keys.COUNTS,
+                keys.outbox(notice.address.outbox if notice else reply.address.outbox),
             ],
             [
                 person,
@@ -165,6 +179,10 @@ class Inbox:
                 MAX_EVENTS,
                 self._history.prompt_turns,
                 ONE_PROCESS_TTL_S if reply.address.via else 0,
+                notice.model_dump_json() if notice else "",
+                notice_pause_s,
+                len(decisions),
+                *decisions,
                 *(turn.model_dump_json(exclude_defaults=True) for turn in turns),
             ],
         )

@@ -22,6 +22,8 @@
 | rapport:note:CHANNEL:NAME | string, expires | what an adapter must remember beyond its process |
 | rapport:marks:CHANNEL | hash | the last message seen, by place |
 | rapport:feedback:PERSON | hash, expires | how a person rated replies: reply -> up, down |
+| rapport:told:PERSON | string, expires | a note about this person went out lately |
+| rapport:counts | hash | how often what was decided for safety: decision -> number; nothing about persons |
 | rapport:dead:CHANNEL | list | replies that could not be delivered, with the reason; ``inbox``: unreadable events |
 | celery | list | Celery's queue: wake-ups |
 """
@@ -29,6 +31,7 @@
 import hashlib
 
 PREFIX = "rapport:"
+COUNTS = PREFIX + "counts"
 WAITING = PREFIX + "waiting"
 FENCE = PREFIX + "fence"
 LEASE_PREFIX = PREFIX + "lease:"
@@ -125,6 +128,11 @@ def marks(channel: str) -> str:
 def feedback(person: str) -> str:
     """How a person rated replies."""
     return f"{PREFIX}feedback:{person}"
+
+
+def told(person: str) -> str:
+    """A note about this person went out lately."""
+    return f"{PREFIX}told:{person}"
 
 
 def dead(channel: str) -> str:

@@ -16,6 +16,10 @@ def event(text: str, number: int = 1, address: Address = DIRECT, **more: object)
     return MessageEvent(id=str(number), address=address, user="ada", text=text, **more)
 
 
+def ignore(reply_id: str, make: Callable[[], Draft | None]) -> None:
+    """Drafts are of no interest here."""
+
+
 class Model:
     """A model that is a plain function: it keeps its prompts and answers what it is told to."""
 
@@ -45,20 +49,27 @@ class Model:
 
 def test_a_message_gets_a_reply_in_a_fitting_tone() -> None:
     model, drafts = Model(), list[Draft]()
-    answer = model.responder().respond([event("it broke again")], [], drafts.append)
+
+    def on_draft(reply_id: str, make: Callable[[], Draft | None]) -> None:
+        draft = make()
+        assert draft
+        assert draft.reply_id == reply_id
+        drafts.append(draft)
+
+    answer = model.responder().respond([event("it broke again")], [], on_draft)
     assert answer.reply.text == "I hear you."
     assert answer.reply.tone == "empathetic"
     assert answer.reply.sentiment is not None
     assert answer.reply.sentiment.label == "negative"
     assert [turn.role for turn in answer.turns] == ["user", "assistant"]
     assert model.prompts[0].tone.name == "empathetic"
-    assert [draft.text for draft in drafts] == ["", "I h"], "the mood goes out before the first word"
+    assert [draft.text for draft in drafts] == ["", "I"], "the mood goes out before the first word, and no half word"
     assert {draft.reply_id for draft in drafts} == {answer.reply.id}
 
 
 def test_a_burst_is_one_turn() -> None:
     model = Model()
-    answer = model.responder().respond([event("one", 1), event("two", 2)], [], lambda draft: None)
+    answer = model.responder().respond([event("one", 1), event("two", 2)], [], ignore)
     assert answer.answered == 2
     assert answer.reply.in_reply_to == ("1", "2")
     assert model.prompts[0].messages[-1].content == "one\ntwo"
@@ -72,7 +83,7 @@ def test_a_burst_ends_at_a_command_and_at_another_place() -> None:
 
 def test_a_command_never_reaches_the_model() -> None:
     model = Model()
-    answer = model.responder().respond([event("/forget"), event("b", 2)], [], lambda draft: None)
+    answer = model.responder().respond([event("/forget"), event("b", 2)], [], ignore)
     assert answer.erase
     assert answer.answered == 1
     assert answer.reply.finish_reason == "command"
@@ -82,14 +93,14 @@ def test_a_command_never_reaches_the_model() -> None:
 def test_attachments_are_named_to_the_model() -> None:
     model = Model()
     voice = Attachment(kind="voice note", seconds=12.2)
-    model.responder().respond([event("listen", attachments=(voice,))], [], lambda draft: None)
+    model.responder().respond([event("listen", attachments=(voice,))], [], ignore)
     assert model.prompts[0].messages[-1].content == "listen\n[voice note, 12 s]"
 
 
 def test_a_reply_that_never_began_is_no_reply() -> None:
     model = Model(answer="")
     with pytest.raises(GenerationFailed):
-        model.responder().respond([event("a")], [], lambda draft: None)
+        model.responder().respond([event("a")], [], ignore)
 
 
 def test_an_apology_is_a_reply_too() -> None:
