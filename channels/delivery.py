@@ -158,10 +158,10 @@ class Delivery:
         """Have this message at its place; do nothing if it is there."""
         sent = known.get(message.number)
         digest = _digest(message)
-        if sent and sent.message and (sent.digest == digest or not message.final) and sent.final:
-            return
-        if sent and sent.message and sent.digest == digest and not message.final:
-            return
+        if sent and sent.message:
+            late = sent.final and not message.final  # a draft that comes after its reply
+            if late or (sent.digest == digest and sent.final == message.final):
+                return
         if sent and not sent.message:
             sent = await self._found(message, sent)
         repeats = sent.repeats if sent else 0

@@ -18,14 +18,14 @@ TTL_S = 3 * 86400  # a reply is sent or a dead letter long before
 class Sent(Record):
     """One message. ``message`` is the network's id of it; None: a send began whose outcome was not seen.
 
-    ``digest`` stands for the text that it shows, ``final`` for its last version, ``repeated`` says that an earlier
-    one may stand beside it.
+    ``digest`` stands for the text that it shows, ``final`` for its last version, ``repeats`` counts the earlier
+    ones that may stand beside it.
     """
 
     message: str | None = None
     digest: str = ""
     final: bool = False
-    repeated: bool = False
+    repeats: int = 0
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 

@@ -186,6 +186,15 @@ class ChannelProcess:
                 self._process.send_signal(signal.SIGKILL)
                 self._process.wait()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it stand still while the block runs, as a machine does that sleeps."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         self._stopping.set()
         self._process.terminate()

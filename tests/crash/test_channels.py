@@ -136,6 +136,37 @@ def test_two_processes_at_once_answer_once_and_in_order(
     assert not double.violations, double.violations
 
 
+@pytest.mark.timeout(300)
+def test_a_process_that_stood_still_doubles_nothing(
+    double: Double, worker: Worker, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its right to send runs out meanwhile, and another process goes on."""
+    worker.script = answer
+    processes = [ChannelProcess(double.name, redis_url, tmp_path / f"channel{number}.log") for number in (1, 2)]
+    said = [f"m{number:03d}" for number in range(60)]
+    try:
+        let_in(double)
+        first = eventually(lambda: [process for process in processes if process.sends])[0]
+        for number, text in enumerate(said[:30]):
+            double.say(text, user=f"person{number % PEOPLE}")
+        eventually(lambda: len(Ledger.of(double).whole) > 5)
+        with first.frozen():
+            eventually(lambda: any(process.sends for process in processes if process is not first))
+            for number, text in enumerate(said[30:]):
+                double.say(text, user=f"person{number % PEOPLE}")
+            eventually(lambda: len(Ledger.of(double).whole) > 25)
+        eventually(lambda: Ledger.of(double).whole.keys() == set(said), timeout_s=90)
+    finally:
+        for process in processes:
+            process.stop()
+    ledger = Ledger.of(double)
+    with capsys.disabled():
+        print(f"\n{double.name}: the sending process stood still, {len(said)} messages, {ledger}")
+    # What was on its way to the network in the very moment is the one thing that cannot be taken back.
+    assert ledger.doubled <= (1 if double.name == "slack" else 0)
+    assert not double.violations, double.violations
+
+
 def kill_at(point: str, process: ChannelProcess, double: Double, worker: Worker, killed: list[str]) -> None:
     """Have the process killed when the point is next reached."""
 
