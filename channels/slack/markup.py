@@ -12,10 +12,11 @@ _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 _TOKEN = re.compile(r"<([^<>\n]*)>")
 _BOLD = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])")
 _STRUCK = re.compile(r"(?<![\w~])~(?=\S)([^~\n]+?)(?<=\S)~(?![\w~])")
-_BULLET = re.compile(r"^(\s*)[•◦▪]\s+", re.MULTILINE)
+_BULLET = re.compile(r"^([^\S\n]*)[•◦▪][^\S\n]+", re.MULTILINE)  # within one line: or many empty ones take for ever
 _EMOJI = re.compile(r":([a-z0-9_+'-]+)(?:::skin-tone-([2-6]))?:")
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)")
 
+LONGEST = 100_000  # more than Slack lets people write, and than anyone may set as the longest message
 SOMEBODY = "somebody"
 SOME_CHANNEL = "#channel"
 
@@ -29,7 +30,11 @@ def to_markdown(text: str, *, own: str, name: str, names: Mapping[str, str], emo
         name: The bot's name.
         names: Display names by user id; who is not in it is "somebody".
         emoji: Unicode emoji by Slack's name for them; others stay as they are.
+
+    What is far too long stays as it is: it is going to be refused for its length.
     """
+    if len(text) > LONGEST:
+        return text
     known = {**names, own: name}
     pieces = [
         _code(piece) if is_code else _prose(piece, known, emoji) for piece, is_code in _pieces(_unaddressed(text, own))
@@ -63,9 +68,29 @@ def _elements(node: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _unaddressed(text: str, own: str) -> str:
-    mention = rf"<@{re.escape(own)}(?:\|[^<>]*)?>"
-    text = re.sub(rf"\A(?:\s*{mention}[\s,:]*)+", "", text)
-    return re.sub(rf"(?:[\s,]*{mention}\s*)+\Z", "", text)
+    """Return the text without the bot's mentions at both ends. Each character is looked at once or twice."""
+    mention = re.compile(rf"<@{re.escape(own)}(?:\|[^<>]*)?>")
+    start, end = 0, len(text)
+    while found := mention.match(text, _skip(text, start, end, "")):
+        start = _skip(text, found.end(), end, ",:")
+    while (last := _skip_back(text, start, end, "")) > start and text[last - 1] == ">":
+        begin = text.rfind("<", start, last)
+        if begin < 0 or not mention.fullmatch(text, begin, last):
+            break
+        end = _skip_back(text, start, begin, ",")
+    return text[start:end]
+
+
+def _skip(text: str, at: int, end: int, more: str) -> int:
+    while at < end and (text[at].isspace() or text[at] in more):
+        at += 1
+    return at
+
+
+def _skip_back(text: str, start: int, at: int, more: str) -> int:
+    while at > start and (text[at - 1].isspace() or text[at - 1] in more):
+        at -= 1
+    return at
 
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:

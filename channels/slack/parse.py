@@ -81,19 +81,20 @@ def parse(
 def parse_slash(form: Mapping[str, Any], me: Me, names: Mapping[str, str] | None = None) -> MessageEvent:
     """Return the message of a slash command.
 
-    "/rapport help" is the command /help, whose answer only its sender sees. Anything else is said to the bot in that
-    place, for all to see: so neither is the address "direct" (people call commands in conversations with others, too,
-    and Slack does not tell these from the conversation with the bot).
+    "/rapport help" is the command /help, whose answer only its sender sees. "/rapport forget about work" is none, as
+    nothing can follow that one, and what erases must not be called by mistake. Anything else is said to the bot in
+    that place, for all to see: so neither is the address "direct" (people call commands in conversations with others,
+    too, and Slack does not tell these from the conversation with the bot).
 
     Raises:
         KeyError, ValueError: The form is not what Slack documents.
     """
     typed = (form.get("text") or "").strip()
-    first, _, rest = typed.partition(" ")
-    called = first.removeprefix("/").lower() or "help"
-    is_command = called in commands.TABLE
+    first, *rest = typed.split(maxsplit=1) or ["help"]
+    called, argument = first.removeprefix("/").lower(), "".join(rest).strip()
+    is_command = _is_command(called, argument)
     known = names or {}
-    text = f"/{called} {rest}" if is_command else typed
+    text = f"/{called} {argument}".strip() if is_command else typed.removeprefix("/")
     return MessageEvent(
         id=f"{CHANNEL}:{me.team}:slash:{form['trigger_id']}",
         address=Address(channel=CHANNEL, space=f"{me.team}/{form['channel_id']}", direct=False),
@@ -104,6 +105,15 @@ def parse_slash(form: Mapping[str, Any], me: Me, names: Mapping[str, str] | None
         discreet=is_command,
         prefix=f"{form.get('command') or COMMAND} ",
     )
+
+
+def _is_command(name: str, argument: str) -> bool:
+    command = commands.TABLE.get(name)
+    if command is None or not argument:
+        return command is not None
+    if command.choices:
+        return argument.lower().removeprefix("/") in command.choices
+    return command.argument is not None
 
 
 def people_in(event: Mapping[str, Any], me: Me) -> set[str]:

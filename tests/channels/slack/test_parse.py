@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from channels.slack import markup
 from channels.slack.parse import Me, parse, parse_slash, people_in, thread_in_doubt
+from core import commands
 from core.events import Address, Attachment, MessageEvent
 
 FOLDER = Path(__file__).parents[2] / "payloads" / "slack"
@@ -158,10 +159,46 @@ def test_a_slash_command_is_answered_to_its_sender_alone() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "text"),
-    [("", "/help"), ("/export", "/export"), ("FORGET it all", "/forget it all"), ("help", "/help")],
+    [("", "/help"), ("/export", "/export"), ("FORGET ", "/forget"), ("help", "/help"), ("help  /New", "/help /New")],
 )
 def test_commands_as_people_type_them(typed: str, text: str) -> None:
     assert parse_slash({**payload("slash"), "text": typed}, ME).text == text
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "forget about work, tell me a joke",
+        "forget\nabout work",
+        "/forget about work",
+        "help me with my mother",
+        "stop it",
+        "new day today",
+    ],
+)
+def test_words_that_begin_like_a_command_are_said_to_the_bot(typed: str) -> None:
+    event = parse_slash({**payload("slash"), "text": typed}, ME)
+
+    assert event.text == typed.removeprefix("/")
+    assert commands.parse(event.text) is None
+    assert not event.discreet
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", ", ", "•\n", "<@U0BOTBOT1>", "<@U0BOTBOT1> ,\n", "*", "`", "<", ":", "~a"]
+)
+@pytest.mark.parametrize("end", ["", "x", "<@U0BOTBOT1> x <@U0BOTBOT1"])
+def test_no_text_takes_long_to_read(piece: str, end: str) -> None:
+    text = (piece * (markup.LONGEST // len(piece)))[: markup.LONGEST - len(end)] + end
+
+    markup.to_markdown(text, own="U0BOTBOT1", name="Rapport", names={}, emoji={})
+
+
+def test_what_is_far_too_long_is_left_for_the_runner_to_refuse() -> None:
+    text = "*a*" * markup.LONGEST
+
+    assert markup.to_markdown(text, own="U0BOTBOT1", name="Rapport", names={}, emoji={}) == text
 
 
 def test_other_words_after_the_slash_command_are_said_to_the_bot_for_all_to_see() -> None:
