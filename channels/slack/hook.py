@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -14,6 +15,9 @@ from channels.slack.parse import CHANNEL
 from core.errors import SettingsError
 
 log = logging.getLogger(__name__)
+
+_MOMENT = re.compile(r"[0-9]{1,12}")
+_SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -59,8 +63,9 @@ async def _answer(bolt: Any, scope: MutableMapping[str, Any], receive: Receive) 
     if scope["method"] != "POST":
         return BoltResponse(status=405, body="Slack calls this address with POST.")
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    if not headers.get("x-slack-request-timestamp", "").isdecimal():
-        return BoltResponse(status=401, body="")  # the SDK would stumble over it
+    moment, signature = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
+    if not (_MOMENT.fullmatch(moment) and _SIGNATURE.fullmatch(signature)):
+        return BoltResponse(status=401, body="")  # the SDK would stumble over some of these
     try:
         body = (await _body(receive)).decode("utf-8")
     except UnicodeDecodeError:

@@ -94,7 +94,7 @@ def test_commands_presses_and_assistant_threads_come_the_same_way(slack: Slack, 
 
 
 @pytest.mark.usefixtures("web")
-def test_requests_that_are_not_slacks_are_refused(slack: Slack, store: Store) -> None:
+def test_requests_that_are_not_slacks_are_refused(slack: Slack, store: Store, caplog: pytest.LogCaptureFixture) -> None:
     body = event(slack)
     good = sign(slack.signing_secret, body) | {"Content-Type": "application/json"}
     moment = good["X-Slack-Request-Timestamp"]
@@ -103,12 +103,16 @@ def test_requests_that_are_not_slacks_are_refused(slack: Slack, store: Store) ->
     assert send(slack, body, {}) == 401
     assert send(slack, body, {"X-Slack-Request-Timestamp": moment}) == 401
     assert send(slack, body, good | {"X-Slack-Request-Timestamp": "soon"}) == 401
-    assert send(slack, body, good | {"X-Slack-Request-Timestamp": str(int(moment) + 1)}) == 401
+    for digits in ("9" * 5_000, "-1", "\u00b2", str(int(moment) + 1)):
+        assert send(slack, body, good | {"X-Slack-Request-Timestamp": digits}) == 401
+    for signature in ("v0=\u00e9", "v0=", "v1=" + "0" * 64, "0" * 64, good["X-Slack-Signature"].upper()):
+        assert send(slack, body, good | {"X-Slack-Signature": signature}) == 401
     assert send(slack, body.replace(b"hello", b"howdy"), good) == 401
     assert send(slack, body, sign(slack.signing_secret, body, age_s=301)) == 401
     assert send(slack, b"\xff", sign(slack.signing_secret, b"\xff")) == 400
     assert send(slack, b"", {}, method="GET") == 405
     assert seen(store) == 0
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @pytest.mark.usefixtures("channel")
