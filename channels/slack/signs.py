@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-import time
 
 from channels.slack.answers import is_slash
 from channels.slack.streams import UNAVAILABLE
 from channels.slack.teams import Team, Teams
-from channels.slack.trouble import LockedOut, Refused, asked
+from channels.slack.trouble import Latch, LockedOut, Refused, asked
 from core.errors import DeliveryError, StoreUnavailable
 from core.events import Heard, Reply
 from core.store.notes import Notes
@@ -17,7 +16,6 @@ log = logging.getLogger(__name__)
 STATUS = "is thinking..."
 REACTION = "eyes"
 NOTE_TTL_S = 86400
-LATCH_S = 3600.0
 
 
 class Signs:
@@ -26,8 +24,8 @@ class Signs:
     def __init__(self, teams: Teams, notes: Notes) -> None:
         self._teams = teams
         self._notes = notes
-        self._without_status: dict[str, float] = {}
-        self._without_reactions: dict[str, float] = {}
+        self._status = Latch()
+        self._reactions = Latch()
 
     async def show(self, heard: Heard) -> None:
         """Show it. A slash command needs no sign: Slack shows that it was taken."""
@@ -35,17 +33,17 @@ class Signs:
             return
         _, team_id, channel, ts = heard.event_id.split(":")
         team = self._teams.of(team_id)
-        thread = heard.address.thread
-        if thread and _allowed(self._without_status, team_id):
+        space, thread = heard.address.space, heard.address.thread
+        if thread and self._status.open(space):
             try:
                 await asked(team.api.assistant_threads_setStatus(channel_id=channel, thread_ts=thread, status=STATUS))
                 return
             except LockedOut as error:
-                _forbid(self._without_status, team_id, error)
+                _forbid(self._status, space, error)
             except Refused as error:
                 if error.code in UNAVAILABLE:
-                    _forbid(self._without_status, team_id, error)
-        if _allowed(self._without_reactions, team_id):
+                    _forbid(self._status, space, error)
+        if self._reactions.open(space):
             await self._react(team, channel, ts)
 
     async def _react(self, team: Team, channel: str, ts: str) -> None:
@@ -54,7 +52,7 @@ class Signs:
         try:
             await asked(team.api.reactions_add(channel=channel, timestamp=ts, name=REACTION))
         except LockedOut as error:
-            _forbid(self._without_reactions, team.me.team, error)
+            _forbid(self._reactions, f"{team.me.team}/{channel}", error)
         except Refused as error:
             if error.code != "already_reacted":
                 log.info("no reaction could be added: %s", error)
@@ -84,11 +82,6 @@ def _note(team: Team, channel: str, ts: str) -> str:
     return f"eyes:{team.me.team}/{channel}:{ts}"
 
 
-def _allowed(latch: dict[str, float], team: str) -> bool:
-    return time.monotonic() >= latch.get(team, 0)
-
-
-def _forbid(latch: dict[str, float], team: str, error: DeliveryError) -> None:
-    """Do not ask again for a while: it fails the same way for every message of the workspace."""
-    latch[team] = time.monotonic() + LATCH_S
-    log.warning("a sign of life cannot be given in the workspace %s: %s", team, error)
+def _forbid(latch: Latch, space: str, error: LockedOut | Refused) -> None:
+    """Do not ask again for a while: it fails the same way for every message of the place."""
+    log.warning("a sign of life cannot be given in %s: %s", latch.shut(space, error.code), error)

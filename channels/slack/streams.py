@@ -5,7 +5,6 @@ has none, or something goes wrong, the message is edited instead (messages.py).
 """
 
 import logging
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -13,26 +12,23 @@ from typing import Any
 from channels.delivery import Message
 from channels.slack import render
 from channels.slack.teams import Team
-from channels.slack.trouble import Refused, asked
+from channels.slack.trouble import OF_THE_PLACE, Latch, Refused, asked
 from core.errors import DeliveryUnsure
 
 log = logging.getLogger(__name__)
 
 # Answers that mean: not in this workspace, so do not ask again for a while.
-UNAVAILABLE = {
+UNAVAILABLE = OF_THE_PLACE | {
     "unknown_method",
     "method_deprecated",
     "deprecated_endpoint",
     "feature_not_enabled",
-    "method_not_supported_for_channel_type",
-    "channel_type_not_supported",
     "not_allowed_token_type",
     "team_not_supported",
     "access_denied",
 }
 # The stream is over; what it showed is an ordinary message now.
 OVER = {"message_not_in_streaming_state", "stopped_by_user", "streaming_mode_mismatch"}
-LATCH_S = 3600.0
 REMEMBERED = 1000
 
 
@@ -50,12 +46,11 @@ class Streams:
 
     def __init__(self) -> None:
         self._open: OrderedDict[tuple[str, str], Stream] = OrderedDict()
-        self._off_until: dict[str, float] = {}
+        self._latch = Latch()
 
     def possible(self, message: Message, reader: str | None) -> bool:
         """Say whether this message can be streamed. ``reader`` is whom it answers."""
-        team = message.address.space.partition("/")[0]
-        return bool(message.address.thread and reader) and time.monotonic() >= self._off_until.get(team, 0)
+        return bool(message.address.thread and reader) and self._latch.open(message.address.space)
 
     def of(self, space: str, ts: str) -> Stream | None:
         """Return the open stream behind a message."""
@@ -80,8 +75,8 @@ class Streams:
             )
         except Refused as error:
             if error.code in UNAVAILABLE:
-                self._off_until[team.me.team] = time.monotonic() + LATCH_S
-                log.info("workspace %s has no chat streams (%s); replies are edited instead", team.me.team, error.code)
+                where = self._latch.shut(message.address.space, error.code)
+                log.info("%s has no chat streams (%s); replies are edited instead", where, error.code)
             return None
         ts = str(answer["ts"])
         self._open[message.address.space, ts] = Stream(message.key, text)

@@ -3,6 +3,8 @@
 Texts are made of Slack's error codes alone: an SDK error carries its request, and with it the token.
 """
 
+import time
+from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import Any
 
@@ -40,6 +42,10 @@ REASONS = {
     "cannot_reply_to_message": "this message cannot be replied to",
     "messages_tab_disabled": "the app's Messages tab is off; turn it on under App Home",
 }
+# What these say is true of one conversation, not of the workspace.
+OF_THE_PLACE = {"method_not_supported_for_channel_type", "channel_type_not_supported"}
+LATCH_S = 3600.0
+LATCHES = 1000
 WAIT_S = 60.0  # between two looks whether an administrator has put it right
 RECONNECT_S = 2.0
 
@@ -61,6 +67,31 @@ class LockedOut(DeliveryLater):
         self.code = code
 
 
+class Latch:
+    """What Slack does not do in a workspace or in one conversation of it, and is not asked for again for a while."""
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[str, float] = OrderedDict()
+
+    def open(self, space: str) -> bool:
+        """Say whether it may be asked for in this place."""
+        now = time.monotonic()
+        return all(now >= self._until.get(name, 0) for name in (space, _team(space)))
+
+    def shut(self, space: str, code: str) -> str:
+        """Note Slack's refusal; return where it holds."""
+        name = space if code in OF_THE_PLACE else _team(space)
+        self._until[name] = time.monotonic() + LATCH_S
+        self._until.move_to_end(name)
+        while len(self._until) > LATCHES:
+            self._until.popitem(last=False)
+        return name
+
+
+def _team(space: str) -> str:
+    return space.partition("/")[0]
+
+
 async def asked(call: Awaitable[Any]) -> Any:
     """Return what a call to Slack answers; raises DeliveryLater, DeliveryUnsure or Refused."""
     try:
@@ -69,7 +100,8 @@ async def asked(call: Awaitable[Any]) -> Any:
         raise translated(error) from None
     except aiohttp.ClientConnectorError as error:
         raise DeliveryLater(f"Slack cannot be reached: {type(error).__name__}", RECONNECT_S) from None
-    except (aiohttp.ClientError, SlackClientError, TimeoutError, OSError) as error:
+    # UnicodeDecodeError: an answer that is no text, such as the error page of something between Slack and us.
+    except (aiohttp.ClientError, SlackClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
         raise DeliveryUnsure(f"Slack did not answer: {type(error).__name__}") from None
 
 

@@ -43,6 +43,7 @@ class Slack(Double):
         self.missing: set[str] = set()  # methods that are unknown here
         self.app_token_error: str | None = None
         self.refuse_with: str | None = None  # what the fault "refuse" says; None: what fits the method
+        self.error_page = b"<html>Internal Server Error</html>"
         self.given_up: list[str] = []
         self.failed_commands: list[str] = []
         self.statuses: dict[tuple[str, str], str] = {}

@@ -27,6 +27,7 @@ class Host(Protocol):
     app_token_error: str | None
     refuse_with: str | None
     delivery: Deliverer
+    error_page: bytes
 
     @property
     def base(self) -> str: ...
@@ -61,7 +62,7 @@ class Doors:
                 arguments,
                 lambda: self._answer(method, token, arguments),
                 flood=_flood,
-                error=lambda: web.Response(status=500, text="<html>Internal Server Error</html>"),
+                error=lambda: web.Response(status=500, body=self._host.error_page, content_type="text/html"),
                 refuse=lambda: web.json_response({"ok": False, "error": self._host.refuse_with or _permanent(method)}),
             )
         except Dropped:

@@ -146,6 +146,15 @@ def test_a_message_found_after_a_crash_is_not_posted_again(slack: Slack) -> None
 
 
 @pytest.mark.usefixtures("channel")
+def test_an_error_page_that_is_no_text_is_an_error_like_others(slack: Slack) -> None:
+    slack.error_page = "<html>Dienst nicht verf\u00fcgbar</html>".encode("latin-1")
+    slack.fault("chat.postMessage", "error")
+    slack.say("hello")
+
+    posted(slack, "you said hello")
+
+
+@pytest.mark.usefixtures("channel")
 def test_blocks_that_slack_does_not_take_go_out_as_text(slack: Slack, worker: Worker) -> None:
     worker.script = lambda prompt, on_text, cancelled: "**bold** & <plain>"
     slack.fault("chat.postMessage", "refuse")

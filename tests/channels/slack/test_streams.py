@@ -186,7 +186,7 @@ def test_a_message_that_cannot_be_edited_is_posted_anew(slack: Slack, worker: Wo
 def told_in_two(slack: Slack) -> Callable[[Prompt, Callable[[str], None], threading.Event], str]:
     def write(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
         on_text("I begin")
-        eventually(lambda: slack.posts)
+        eventually(lambda: any(post.text == "I begin" for post in slack.posts))
         return "I begin and end"
 
     return write
@@ -215,3 +215,23 @@ def test_a_stream_that_can_neither_end_nor_be_edited_is_posted_anew(slack: Slack
     posted(slack, "I begin and end")
 
     assert [post.deleted for post in slack.posts] == [True, False]
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_place_without_streams_and_status_takes_them_from_no_other(slack: Slack, worker: Worker) -> None:
+    worker.script = told_in_two(slack)
+    slack.refuse_with = "channel_type_not_supported"
+    slack.fault("chat.startStream", "refuse")
+    slack.fault("assistant.threads.setStatus", "refuse")
+    slack.say("go on", place="group")
+    posted(slack, "I begin and end")
+    root = slack.open_assistant(user="bob")
+    slack.say("go on", user="bob", thread=root)
+    eventually(lambda: [post.text for post in slack.posts].count("I begin and end") == 2)
+    slack.say("and on", place="group")
+    eventually(lambda: [post.text for post in slack.posts].count("I begin and end") == 3)
+
+    asked_in = {str(call["thread_ts"]) for call in calls(slack, "chat.startStream")}
+    assert root in asked_in
+    assert len(asked_in) == len(calls(slack, "chat.startStream")) == 2
+    assert root in {call["thread_ts"] for call in calls(slack, "assistant.threads.setStatus")}
