@@ -19,7 +19,7 @@ from channels.discord.parse import CHANNEL
 from channels.discord.render import TEXT_LIMIT
 from channels.discord.settings import Credentials, Discord
 from channels.discord.tickets import Tickets, is_command
-from core.errors import DeliveryError
+from core.errors import DeliveryError, DeliveryRefused
 from core.events import Draft, Heard, Reply
 from core.settings import Settings
 from core.store import Store
@@ -103,6 +103,8 @@ class DiscordAdapter:
     async def _try_to_register(self, application: str) -> None:
         try:
             await menu.synchronise(self._api, application, self._settings.inbox.max_chars)
+        except DeliveryRefused as error:
+            log.error("the slash commands could not be registered, and will not be before the next start: %s", error)
         except DeliveryError as error:
             log.warning("the slash commands could not be registered: %s; again in %.0f s", error, MENU_AGAIN_S)
             raise

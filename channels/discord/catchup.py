@@ -40,17 +40,24 @@ class CatchUp:
         self._api = api
         self._notes = notes
         self._horizon = horizon
+        self._newest = 0  # id of what was seen last: unlike our clock, it is surely Discord's
         self._away: dict[int, tuple[int, float]] = {}  # server -> since which message it is not heard, and noted when
 
     async def begin(self) -> None:
         """Note the beginning, if nothing has been noted before."""
         if HEARD not in await asyncio.to_thread(self._notes.marks):
-            await self.heard_all()
+            now = snowflake_at(datetime.now(UTC) - MARGIN)
+            await asyncio.to_thread(self._notes.mark, HEARD, str(now))
+
+    def saw(self, number: str) -> None:
+        """Take in that Discord told us of something with this id."""
+        self._newest = max(self._newest, int(number))
 
     async def heard_all(self) -> None:
-        """Note that everything until now was heard."""
-        now = snowflake_at(datetime.now(UTC) - MARGIN)
-        await asyncio.to_thread(self._notes.mark, HEARD, str(now))
+        """Note that everything until what was seen last was heard."""
+        if self._newest:
+            heard = max(0, self._newest - (int(MARGIN.total_seconds() * 1000) << 22))  # ids count milliseconds
+            await asyncio.to_thread(self._notes.mark, HEARD, str(heard))
 
     async def spoke(self, channel_id: str, message_id: str) -> None:
         """Note that somebody wrote in this channel of direct messages."""
@@ -70,7 +77,10 @@ class CatchUp:
                 self._away.setdefault(guild.id, (since, time.monotonic()))
         places = [(channel_id, {"guild_id": guild_id}) for channel_id, guild_id in _places(guilds, since)]
         if shard == 0:  # direct messages come to it
-            places += [(channel_id, {}) for channel_id in _directs(marks)]
+            directs = _directs(marks)
+            places += [(channel_id, {}) for channel_id in directs[:DIRECTS]]
+            for channel_id in directs[DIRECTS:]:
+                await asyncio.to_thread(self._notes.unmark, channel_id)
         async for message in self._read_all(places, since):
             yield message
 
@@ -124,6 +134,7 @@ class CatchUp:
             page = await self._page(channel_id, since)
             for message in sorted(page, key=lambda message: int(message["id"])):
                 since = max(since, int(message["id"]))
+                self.saw(message["id"])
                 yield message
             if len(page) < PAGE:
                 return
@@ -170,5 +181,6 @@ def _readable(channel: Room, guild: discord.Guild) -> bool:
 
 
 def _directs(marks: dict[str, str]) -> list[str]:
+    """Return the known channels of direct messages, the latest first."""
     latest = sorted(((int(last), channel) for channel, last in marks.items() if channel != HEARD), reverse=True)
-    return [channel for _, channel in latest[:DIRECTS]]
+    return [channel for _, channel in latest]

@@ -104,6 +104,8 @@ class Intake:
             return
         if not self._replaying:
             self._sessions.saw(payload, client.shard_count or 1)
+        if event in ("MESSAGE_CREATE", "INTERACTION_CREATE"):
+            self._catch_up.saw(data["id"])
         if event == "MESSAGE_CREATE":
             self._hear(data, _shard(data.get("guild_id"), client))
         elif event == "INTERACTION_CREATE":
@@ -144,10 +146,7 @@ class Intake:
     def _hear(self, message: dict[str, Any], shard: int) -> None:
         if self._replaying and "guild_id" in message:
             return  # its server is not known yet
-        if event := self._parsed(message):
-            if not message["content"] and not event.text and not event.attachments and not event.address.direct:
-                self._begin(self._tell(event, HIDDEN))
-                return
+        if event := self._readable(message):
             self._queue(event, shard)
 
     def _queue(self, event: MessageEvent, shard: int) -> None:
@@ -170,6 +169,14 @@ class Intake:
     def _release(self, shard: int) -> None:
         for event in self._held.pop(shard, ()):
             self._queue(event, shard)
+
+    def _readable(self, message: dict[str, Any]) -> MessageEvent | None:
+        """Return the message to us that this is; tell its author if Discord kept its text back."""
+        event = self._parsed(message)
+        if event and not (message["content"] or event.text or event.attachments or event.address.direct):
+            self._begin(self._tell(event, HIDDEN))
+            return None
+        return event
 
     def _parsed(self, message: dict[str, Any]) -> MessageEvent | None:
         client = self._client()
@@ -250,7 +257,7 @@ class Intake:
         if client is None:
             return  # the next one begins with this
         async for message in missed(client):
-            if event := self._parsed(message):
+            if event := self._readable(message):
                 count += 1
                 await self._store(event)
         if count:

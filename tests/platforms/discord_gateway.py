@@ -11,7 +11,6 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiohttp import WSMsgType, web
 
@@ -262,7 +261,4 @@ def _stripped(data: Json, session: Session, event: str, world: World) -> Json:
     """Return a message without its content where Discord keeps it from bots without MESSAGE_CONTENT."""
     if not event.startswith("MESSAGE_") or "content" not in data or session.intents & MESSAGE_CONTENT:
         return data
-    mentioned: list[Any] = [user["id"] for user in data["mentions"]]
-    if not data.get("guild_id") or data["author"]["id"] == world.bot["id"] or world.bot["id"] in mentioned:
-        return data
-    return data | {"content": "", "attachments": [], "embeds": [], "components": []}
+    return world.kept_back(data)

@@ -65,6 +65,7 @@ class Rest:
         self.refusals: dict[str, int] = {}
         self.without_history: set[str] = set()  # channels where the bot lacks Read Message History
         self.application_flags = 0
+        self.content_kept_back = lambda: not self.application_flags & (1 << 19)
         self.interactions_endpoint: str | None = None
         self.commands: list[Json] = []
         self.command_writes = 0
@@ -174,7 +175,8 @@ class Rest:
         if path["channel"] in self.without_history:
             return []
         later = sorted((m for m in self._world.messages[path["channel"]] if int(m["id"]) > after), key=_age)
-        return (later[:limit] if "after" in query else later[-limit:])[::-1]  # the newest first, in each page
+        page = (later[:limit] if "after" in query else later[-limit:])[::-1]  # the newest first, in each page
+        return [self._world.kept_back(message) for message in page] if self.content_kept_back() else page
 
     async def _edit(self, path: dict[str, str], body: Json, _: dict[str, str]) -> Json:
         message = self._message(path)

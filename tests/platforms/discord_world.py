@@ -137,6 +137,14 @@ class World:
         mentions = [user | {"member": self._member(user)} for user in message["mentions"]]
         return message | {"guild_id": guild_id, "member": self._member(message["author"]), "mentions": mentions}
 
+    def kept_back(self, message: Json) -> Json:
+        """Return a message as bots without the message content intent get it."""
+        direct = self.channels[message["channel_id"]]["type"] == DIRECT
+        mentioned = [user["id"] for user in message["mentions"]]
+        if direct or message["author"]["id"] == self.bot["id"] or self.bot["id"] in mentioned:
+            return message
+        return message | {"content": "", "attachments": [], "embeds": [], "components": []}
+
     def member(self, name: str) -> Json:
         return self._member(self.user(name)) | {"user": self.user(name), "permissions": ALL_PERMISSIONS}
 

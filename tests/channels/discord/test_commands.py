@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from channels.discord import interactions, menu, messages
+from channels.discord import adapter, interactions, menu, messages
 from core import commands
 from core.store import Store, keys
 from tests.channels.discord.conftest import Start, settled
@@ -247,6 +247,19 @@ def test_a_used_up_quota_does_not_stop_the_start(
     eventually(lambda: "takes no more new commands" in caplog.text)
     double.say("hello")
     settled(double, "you said hello")
+
+
+def test_commands_that_are_refused_for_good_are_not_asked_for_again(
+    double: DiscordDouble, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(adapter, "MENU_AGAIN_S", 0.05)
+    double.fault("put_commands", "error", times=1)
+    double.fault("put_commands", "refuse", times=99)
+    start()
+    eventually(lambda: "not be before the next start" in caplog.text)
+    double.say("hello")
+    settled(double, "you said hello")
+    assert [call.method for call in double.calls].count("put_commands") == 2
 
 
 def test_the_menu_has_what_the_table_has() -> None:
