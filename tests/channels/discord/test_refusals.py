@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
+from channels.discord import messages
 from core.dialogue import Prompt
 from tests.channels.discord.conftest import Start, settled
 from tests.channels.path import Worker
@@ -87,3 +89,18 @@ def test_typing_is_shown_while_the_thread_is_not_open_yet(double: DiscordDouble,
         message = double.say("hello", place="group")
         assert eventually(lambda: double.signs)[0][0] == double.world.general
     settled(double, "you said hello", message)
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_message_in_doubt_for_longer_than_its_nonce_is_known_comes_once(
+    double: DiscordDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "NONCE_KNOWN", timedelta(seconds=1.5))
+    double.rest.nonce_s = 2.5
+    double.fault("post", "late", times=1)  # it arrives, and the answer does not
+    double.fault("post", "error", times=3)
+    double.say("hello", place="group")
+    eventually(lambda: any(call.method == "history" for call in double.calls))
+    double.say("bye", place="group")
+    settled(double, "you said bye", double.world.general)
+    assert [post.text for post in double.posts] == ["you said hello", "you said bye"]
