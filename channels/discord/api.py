@@ -72,7 +72,7 @@ class Api:
         if client is None or client.is_closed():
             raise DeliveryLater("there is no connection to Discord", AWAY_WAIT_S)
         if (left_s := self._closed_until - time.monotonic()) > 0 and not path.startswith(CALLBACK):
-            raise DeliveryLater("Discord takes no calls at the moment", left_s)
+            raise DeliveryLater("Discord takes no calls at the moment", left_s, flood=True, everywhere=True)
         content: dict[str, Any] = {} if body is None else {"json": body}
         if query:
             content["params"] = query

@@ -119,6 +119,7 @@ async def test_a_flood_in_all_holds_every_call(
         with pytest.raises(DeliveryLater) as later:
             await api.call("POST", path, {}, channel_id=double.world.quiet)
         assert 0 < later.value.retry_after_s < 0.7
+        assert later.value.flood
     assert len([call for call in double.calls if call.method in ("post", "typing")]) == 1
     path = "/interactions/{interaction}/{webhook_token}/callback"
     with pytest.raises(DeliveryError):  # these are not counted in all, and a person waits
