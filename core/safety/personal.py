@@ -16,18 +16,24 @@ _SPELT_MAIL = re.compile(
 )
 _SPELT_SIGNS = re.compile(r"[(\[{](?:at|dot)[)\]}]| dot ", re.IGNORECASE)
 _NOBODYS_MAIL = re.compile(r"@(?:[\w-]+\.)?example\.(?:com|org|net)$|@example$", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![\w.,/:#-])(?:\+|\(?\d)[\d ().\-/\u00a0\u2009\u202f\u2011]{5,24}\d(?![\w%])")
-_LOCAL_FORM = re.compile(r"^(?:\+|00)\d|^\(?0\d|^1?[ .-]?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}$")
+# Overlapping on purpose: numbers that stand side by side must not hide each other.
+_NUMBER = re.compile(r"(?<![\w.,/:#-])(?=((?:\+|\(?\d)[\d ().\-/\u00a0\u2009\u202f\u2011]{5,24}))")
+_GROUPS = re.compile(r"\d+\)?(?![\w%])")
+_LOCAL_FORM = re.compile(r"^(?:\+|00)[1-9]|^\(?0[1-9]|^1?[ .-]?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}$")
 _CALL = re.compile(
     r"\b(?:call|phone|tel|telephone|text|dial|ring|whatsapp|mobile|cell|fax|number is|"
     r"reach \w+ at)\W{1,3}(?:\w+\W+){0,3}$",
+    re.IGNORECASE,
+)
+_OTHER_NUMBER = re.compile(
+    r"\b(?:isbn|order|invoice|ticket|tracking|version|serial|model|part|item|confirmation|reference|booking)\b\W*(?:\w+\W+){0,2}$",
     re.IGNORECASE,
 )
 _DATE = re.compile(
     r"^\(?(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{2,4})\b|^\d{4} ?[-–/] ?\d{4}$|^0[.,]\d+$|"
     r"^\d{1,3}(?:\.\d{1,3}){3}$"
 )
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
+_CARD = re.compile(r"(?<![\w.])(?=(\d{13,19}|\d{4}([ -])\d{4}\2\d{4}\2\d{4}|\d{4}[ -]\d{6}[ -]\d{4,5})(?!\w))")
 _IBAN = re.compile(r"\b[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?\b", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<![\w.@/&;])@([a-z][\w.-]{2,38}\w)", re.IGNORECASE)
 _MENTION = re.compile(r"<@[UW][A-Z0-9]{6,}>|<@!?\d{15,}>")
@@ -92,12 +98,14 @@ def _handles(text: str) -> Iterator[str]:
 def _numbers(text: str) -> Iterator[Datum]:
     accounts = (found[0].replace(" ", "").upper() for found in _IBAN.finditer(text))
     yield from (Datum("account", account) for account in accounts if _is_iban(account))
-    cards = (_digits(found[0]) for found in _CARD.finditer(text))
+    cards = (_digits(found[1]) for found in _CARD.finditer(text))
     yield from (Datum("card", digits) for digits in cards if _is_card(digits))
     for found in _NUMBER.finditer(text):
-        digits = _digits(found[0])
-        if _is_phone(found[0], digits, text[: found.start()]):
-            yield Datum("phone", digits)
+        before = text[: found.start()][-60:]
+        starts = (found[1][: group.end()] for group in _GROUPS.finditer(found[1]))
+        phone = next((written for written in starts if _is_phone(written, before)), None)
+        if phone:
+            yield Datum("phone", _digits(phone))
 
 
 class Said:
@@ -131,18 +139,13 @@ def _digits(text: str) -> str:
     return re.sub(r"\D", "", text)
 
 
-def _is_phone(written: str, digits: str, before: str) -> bool:
-    if not 7 <= len(digits) <= 15 or _DATE.search(written):
+def _is_phone(written: str, before: str) -> bool:
+    digits = len(_digits(written))
+    if not 7 <= digits <= 15 or _DATE.search(written):
         return False
-    if _CALL.search(before[-60:]):
+    if _CALL.search(before):
         return True
-    if re.search(
-        r"\b(?:isbn|order|invoice|ticket|tracking|version|serial|model|part|item)\b\W*(?:\w+\W+){0,2}$",
-        before[-40:],
-        re.IGNORECASE,
-    ):
-        return False
-    return len(digits) >= 9 and bool(_LOCAL_FORM.search(written))
+    return digits >= 9 and bool(_LOCAL_FORM.search(written)) and not _OTHER_NUMBER.search(before)
 
 
 def _is_card(digits: str) -> bool:
