@@ -25,7 +25,7 @@ URL_TTL_S = 29 * 60  # Slack: thirty minutes
 NOTE_TTL_S = 2 * 86400
 WORN_OUT = (400, 404, 410)  # expired_url, used_url, and the like
 ANSWERED = "answer:"
-REPEATED = "_(You may have this answer already.)_\n\n"
+REPEATED = "You may have this answer already."
 # The bot is not there: it was called in a place where only slash commands reach it.
 ABSENT = ("channel_not_found", "not_in_channel")
 
@@ -60,7 +60,7 @@ class Answers:
                 if error.code not in ABSENT:
                     raise
         if message.repeated:
-            body = body | {"blocks": render.blocks(REPEATED + message.shown, None)}
+            body = body | {"blocks": [render.note(REPEATED), *body["blocks"]]}
         if time.time() - note["at"] < URL_TTL_S and await self._by_url(team, note, body):
             return f"{ANSWERED}{next(self._numbers)}"
         if not note["discreet"]:

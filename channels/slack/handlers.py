@@ -20,7 +20,7 @@ from channels.base import Accept
 from channels.slack import render
 from channels.slack.answers import Answers
 from channels.slack.attendance import Attendance, Behind
-from channels.slack.parse import CHANNEL, parse, parse_slash, people_in, thread_in_doubt
+from channels.slack.parse import CHANNEL, WHAT_CAN_YOU_DO, parse, parse_slash, people_in, thread_in_doubt
 from channels.slack.settings import Slack
 from channels.slack.teams import Team, Teams
 from channels.slack.trouble import asked
@@ -43,7 +43,7 @@ PROMPTS_TITLE = "How are you?"
 PROMPTS = [
     {"title": "Something good happened", "message": "Something good happened today."},
     {"title": "I had a rough day", "message": "I had a rough day."},
-    {"title": "What can you do?", "message": "/help"},
+    {"title": WHAT_CAN_YOU_DO, "message": WHAT_CAN_YOU_DO},
 ]
 BUTTONS: dict[str, Verdict] = {render.UP: "up", render.DOWN: "down"}
 THUMBS: dict[str, Verdict] = {"+1": "up", "thumbsup": "up", "-1": "down", "thumbsdown": "down"}

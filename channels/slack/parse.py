@@ -15,6 +15,8 @@ from core.events import Address, Attachment, MessageEvent
 
 CHANNEL = "slack"
 COMMAND = "/rapport"
+# What the prompt for help says in the name of the person; a slash command would be Slack's to read.
+WHAT_CAN_YOU_DO = "What can you do?"
 # Messages that people write have one of these subtypes; the others are edits, deletions, joins and the like.
 SPOKEN = {None, "file_share", "thread_broadcast", "me_message"}
 FROM_BOT = "bot_message"
@@ -60,6 +62,7 @@ def parse(
     channel, ts = event["channel"], event["ts"]
     known = names or {}
     user = event.get("user") or event["bot_id"]
+    said = _text(event, me, known)
     return MessageEvent(
         id=f"{CHANNEL}:{me.team}:{channel}:{ts}",
         address=Address(
@@ -71,7 +74,7 @@ def parse(
         user=user,
         workspace=me.team,
         user_name=known.get(user),
-        text=_text(event, me, known),
+        text="/help" if direct and said == WHAT_CAN_YOU_DO else said,
         attachments=tuple(_attachment(file) for file in event.get("files") or ()),
         prefix=f"{COMMAND} ",
         sent_at=datetime.fromtimestamp(float(ts), UTC),

@@ -33,7 +33,7 @@ def harmless(markdown: str) -> str:
 
 def streamable(markdown: str) -> str:
     """Return as much of an unfinished text as can be shown for good: what follows is only ever added to it."""
-    return harmless(_UNFINISHED.sub("", markdown))
+    return harmless(_UNFINISHED.sub("", markdown).rstrip())
 
 
 def parts(markdown: str) -> list[Part]:
@@ -73,6 +73,11 @@ def escaped(text: str) -> str:
 def blocks(markdown: str, reply_id: str | None) -> list[dict[str, Any]]:
     """Return a message's blocks, with the question how it was if ``reply_id`` is given."""
     return [{"type": "markdown", "text": harmless(markdown)}, *(feedback(reply_id) if reply_id else [])]
+
+
+def note(text: str) -> dict[str, Any]:
+    """Return a block with a remark in small letters. It counts against no limit of the Markdown beside it."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": escaped(text)}]}
 
 
 def feedback(reply_id: str) -> list[dict[str, Any]]:

@@ -187,7 +187,7 @@ class WebApi:
         place = self._place(workspace, arguments)
         message = self._stream(workspace, place, arguments)
         text = _said(arguments)
-        if not text:
+        if not text.strip():
             raise Refusal("no_text")
         self._stream_on(message, text)
         self._changed(workspace, place, message)

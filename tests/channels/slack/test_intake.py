@@ -152,7 +152,8 @@ def test_an_answer_for_one_alone_is_marked_when_it_may_be_there_already(slack: S
     eventually(lambda: len(slack.posts) == 2)
 
     assert slack.posts[1].text.endswith(slack.posts[0].text)
-    assert slack.posts[1].text.startswith("_(You may have this answer already.)_")
+    remarks = [str(post.extra["blocks"][0]) for post in slack.posts]
+    assert ["You may have this answer already." in remark for remark in remarks] == [False, True]
 
 
 @pytest.mark.usefixtures("channel")
@@ -286,3 +287,14 @@ def test_stop_ends_a_reply_that_is_being_streamed(slack: Slack, worker: Worker) 
     slack.slash("stop", place="group")
 
     eventually(lambda: any(post.ephemeral_for and "stopped" in post.text for post in slack.posts), timeout_s=10)
+
+
+@pytest.mark.usefixtures("channel")
+def test_whoever_presses_a_suggested_prompt_is_answered(slack: Slack) -> None:
+    slack.open_messages()
+    prompts = called(slack, "assistant.threads.setSuggestedPrompts")[0]["prompts"]
+    assert isinstance(prompts, list)
+    assert not [prompt for prompt in prompts if prompt["message"].startswith("/")]
+    slack.say(prompts[-1]["message"])
+
+    eventually(lambda: slack.posts and "I also know these commands" in slack.posts[-1].text)

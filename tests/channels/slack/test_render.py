@@ -36,6 +36,7 @@ def test_a_stream_only_ever_adds(pieces: list[str]) -> None:
         text += character
         now = render.streamable(text)
         assert now.startswith(shown)
+        assert now == now.rstrip(), "a call with nothing but white space would be refused"
         shown = now
     assert render.harmless(text).startswith(shown)
     assert not slack_rules.pings(shown)
