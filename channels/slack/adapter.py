@@ -3,8 +3,8 @@
 Facts in which the installed SDK (slack_sdk 3.47, slack_bolt 1.30) or Slack differ from what one may read: new apps
 have ``agent_view`` instead of ``assistant_view``, so a conversation is opened by ``app_home_opened`` and suggested
 prompts need no thread; a chat stream takes either text or chunks for all of its life; ``chat.update`` on a message
-that is being streamed is refused (``streaming_state_conflict``), and keeps the blocks that it does not name; its text, unlike that of
-``chat.postMessage``, has room for 4,000 bytes.
+that is being streamed is refused (``streaming_state_conflict``), and keeps the blocks that it does not name; its
+text, unlike that of ``chat.postMessage``, has room for 4,000 bytes.
 
 A direct message outside of a thread is answered outside of a thread: a thread for each would scatter a conversation
 into hundreds. The price is that Slack has a status, a title and streams in threads only; there the sign of life is a

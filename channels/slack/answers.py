@@ -7,6 +7,7 @@ conversation. Whether such an answer arrived cannot be looked up: one that may h
 import asyncio
 import itertools
 import json
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -21,9 +22,11 @@ from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure
 from core.events import MessageEvent
 from core.store.notes import Notes
 
+log = logging.getLogger(__name__)
+
 URL_TTL_S = 29 * 60  # Slack: thirty minutes
 NOTE_TTL_S = 2 * 86400
-WORN_OUT = (400, 404, 410)  # expired_url, used_url, and the like
+WORN_OUT = ("expired_url", "used_url")
 ANSWERED = "answer:"
 REPEATED = "You may have this answer already."
 # The bot is not there: it was called in a place where only slash commands reach it.
@@ -61,11 +64,15 @@ class Answers:
                     raise
         if message.repeated:
             body = body | {"blocks": [render.note(REPEATED), *body["blocks"]]}
-        if time.time() - note["at"] < URL_TTL_S and await self._by_url(team, note, body):
+        if time.time() - note["at"] < URL_TTL_S and await self._by_url(team, note, body, render.escaped(message.shown)):
             return f"{ANSWERED}{next(self._numbers)}"
         if not note["discreet"]:
             raise DeliveryRefused("the bot is no member of the conversation, and the command is too old")
-        return str((await asked(team.api.chat_postMessage(channel=note["user"], **body)))["ts"])
+        answer = await asked(team.api.chat_postMessage(channel=note["user"], **body))
+        # It stands elsewhere than where it was asked for; a reaction to it is recognised there.
+        place = f"reply:{team.me.team}/{answer['channel']}:{answer['ts']}"
+        await asyncio.to_thread(self._notes.put, place, message.reply_id, NOTE_TTL_S)
+        return str(answer["ts"])
 
     async def secret(self, event_ids: Sequence[str]) -> bool:
         """Say whether the answer to slash commands is for their sender alone, so that it cannot be found again."""
@@ -80,16 +87,20 @@ class Answers:
             return None
         return notes[-1] | {"discreet": any(note["discreet"] for note in notes)}
 
-    async def _by_url(self, team: Team, note: dict[str, Any], body: dict[str, Any]) -> bool:
+    async def _by_url(self, team: Team, note: dict[str, Any], body: dict[str, Any], plain: str) -> bool:
+        """Post by the address of the command; return False if it does not serve any more."""
         webhook = AsyncWebhookClient(note["url"], session=team.api.session, retry_handlers=[])
         kind = "ephemeral" if note["discreet"] else "in_channel"
-        answer = await asked(webhook.send(text=body["text"], blocks=body.get("blocks"), response_type=kind))
+        answer = await asked(webhook.send(text=body["text"], blocks=body["blocks"], response_type=kind))
+        if answer.status_code == 400 and answer.body not in WORN_OUT:
+            log.warning("Slack does not take the blocks of an answer (%s); it goes out as plain text", answer.body[:80])
+            answer = await asked(webhook.send(text=plain, response_type=kind))
         if answer.status_code == 429:
             wait_s = float({k.lower(): v for k, v in answer.headers.items()}.get("retry-after", "1"))
             raise DeliveryLater("Slack asks to wait", wait_s, flood=True)
         if answer.status_code >= 500:
             raise DeliveryUnsure(f"Slack is in trouble (status {answer.status_code})")
-        if answer.status_code in WORN_OUT:
+        if answer.status_code in (404, 410) or answer.body in WORN_OUT:
             return False
         if answer.status_code != 200:
             raise DeliveryRefused(f"Slack refuses the answer (status {answer.status_code})")

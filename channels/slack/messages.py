@@ -156,8 +156,11 @@ class Messages:
         """See channels.delivery.Network."""
         if message_id.startswith(ANSWERED):
             return
+        team = self._team(message)
+        if self._streams.of(message.address.space, message_id):
+            await self._streams.end(team, message_id, message)
         try:
-            await asked(self._team(message).api.chat_delete(channel=_channel(message), ts=message_id))
+            await asked(team.api.chat_delete(channel=_channel(message), ts=message_id))
         except Refused as error:
             if error.code not in ("message_not_found", "cant_delete_message"):
                 raise

@@ -126,6 +126,7 @@ class Streams:
 
     async def end(self, team: Team, ts: str, message: Message) -> None:
         """End a stream as it stands, whoever began it; whether it did end shows when its message is edited."""
+        self._forget(message, ts)
         try:
             await asked(team.api.chat_stopStream(channel=_channel(message), ts=ts))
         except Refused as error:

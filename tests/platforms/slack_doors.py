@@ -96,7 +96,9 @@ class Doors:
                 lambda: self._answered(request.match_info["key"], arguments),
                 flood=_flood,
                 error=lambda: web.Response(status=500, text="error"),
-                refuse=lambda: web.Response(status=404, text="expired_url"),
+                refuse=lambda: web.Response(
+                    status=400 if self._host.refuse_with else 404, text=self._host.refuse_with or "expired_url"
+                ),
             )
         except Dropped:
             if request.transport:

@@ -157,6 +157,32 @@ def test_an_answer_for_one_alone_is_marked_when_it_may_be_there_already(slack: S
 
 
 @pytest.mark.usefixtures("channel")
+def test_an_answer_whose_blocks_slack_does_not_take_goes_out_as_text(slack: Slack) -> None:
+    slack.fault("response_url", "refuse")
+    slack.refuse_with = "invalid_blocks"
+    slack.slash("mood")
+
+    answer = eventually(lambda: slack.posts[0] if slack.posts else None)
+    assert answer.ephemeral_for
+    assert "blocks" not in answer.extra
+    assert "mood" in answer.extra["text"]
+
+
+@pytest.mark.usefixtures("channel")
+@pytest.mark.parametrize("word", ["expired_url", "used_url"])
+def test_an_answer_that_comes_too_late_is_a_direct_message_and_can_be_rated(
+    slack: Slack, store: Store, word: str
+) -> None:
+    slack.fault("response_url", "refuse")
+    slack.refuse_with = word
+    slack.slash("mood", place="group")
+
+    answer = eventually(lambda: slack.posts[0] if slack.posts else None)
+    assert answer.ephemeral_for is None
+    assert eventually(lambda: store.notes("slack").get(f"reply:{answer.space}:{answer.id}"))
+
+
+@pytest.mark.usefixtures("channel")
 def test_where_the_bot_is_no_member_the_command_brings_the_answer(slack: Slack) -> None:
     slack.home.channel("elsewhere").bot_is_in = False
     slack.slash("what a day", place="group", channel="elsewhere")

@@ -235,3 +235,18 @@ def test_a_place_without_streams_and_status_takes_them_from_no_other(slack: Slac
     assert root in asked_in
     assert len(asked_in) == len(calls(slack, "chat.startStream")) == 2
     assert root in {call["thread_ts"] for call in calls(slack, "assistant.threads.setStatus")}
+
+
+@pytest.mark.usefixtures("channel")
+def test_what_a_draft_showed_too_much_is_ended_before_it_is_deleted(slack: Slack, worker: Worker) -> None:
+    def cut_short(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        on_text("one two three four " * 800)
+        eventually(lambda: len(slack.posts) == 2)
+        return "Never mind."
+
+    worker.script = cut_short
+    slack.say("go on", place="group")
+    posted(slack, "Never mind.")
+    extra = eventually(lambda: next((post for post in slack.posts if post.deleted), None))
+
+    assert extra.id in [call["ts"] for call in calls(slack, "chat.stopStream")]
