@@ -15,7 +15,7 @@ help:
 	@echo 'make up      web page, worker and every channel with a token in .env'
 	@echo 'make doctor  what is fine, what is missing and how to fix it'
 	@echo 'make test    all tests        make check   lint, format, types'
-	@echo 'make crash   kills processes  make bench   pipeline figures'
+	@echo 'make crash   kills processes  make bench   figures of speed'
 	@echo 'make clean   remove what was built (conversations stay in data/)'
 
 chat: $(VENV)/run.stamp
@@ -44,7 +44,8 @@ format: $(VENV)/test.stamp
 	@$(PY) -m ruff format .
 
 bench: $(VENV)/run.stamp
-	@$(PY) -m bench.pipeline
+	@$(PY) -m bench.pipeline --seconds 5
+	@$(PY) -m bench.channels --rounds 1 --messages 100
 
 # torch goes first and alone: what depends on it then takes the build that is there instead of resolving another.
 $(VENV)/run.stamp: requirements.lock pyproject.toml
