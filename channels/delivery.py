@@ -26,7 +26,7 @@ Known = dict[int, Sent]
 REMEMBERED = 1000
 MOST_REPEATS = 3  # of one message, where nobody can tell whether it arrived; a crash costs one
 NOTE_TTL_S = 30 * 86400  # how long a reaction to a reply, or an answer to it, is recognised
-# A command's answer is right or it is a defect; there is nothing to rate. In a crisis nobody is asked for applause.
+# Nothing that a model wrote: there is nothing to rate. In a crisis nobody is asked for applause.
 UNRATED = ("command", "failed", "cancelled", "safety")
 
 
