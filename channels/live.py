@@ -15,7 +15,7 @@ from channels.base import Adapter
 from core.dialogue import Address
 from core.errors import DeliveryError, LeaseLost, StoreUnavailable
 from core.events import Draft, Heard, Reply
-from core.store import Outbox, Store
+from core.store import Bucket, Outbox, Store
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,9 @@ LISTEN_S = 1.0
 PAUSE_S = 0.5
 REMEMBERED = 1000
 LONGEST_SIGN_S = 600.0  # who has waited for so long does not believe in it any more
+# A crowd that waits must not use up what the network allows: the replies count against the same limits.
+SIGNS = Bucket("signs", per_s=15, burst=30)
+SIGNS_FOR_NEWCOMERS = 20
 DRAFT_ENDS_S = 15.0  # longer than a network takes to answer one call
 
 
@@ -113,6 +116,16 @@ class Live:
         finally:
             del self._drafting[reply_id]
 
+    async def _may_sign(self, *, first: bool) -> bool:
+        """Tell whether a sign may be given now. First ones wait for their turn; of renewals some are left out."""
+        pace = self._store.pace(self._adapter.name)
+        with contextlib.suppress(StoreUnavailable):
+            while wait_s := await asyncio.to_thread(pace.take, [SIGNS], spare=0 if first else SIGNS_FOR_NEWCOMERS):
+                if not first:
+                    return False
+                await asyncio.sleep(wait_s)
+        return True
+
     def _begin_sign(self, heard: Heard) -> None:
         who = (heard.address, heard.person)
         if self._adapter.sign_s and who not in self._signs:
@@ -125,10 +138,12 @@ class Live:
     async def _keep_signing(self, heard: Heard) -> None:
         until = asyncio.get_running_loop().time() + LONGEST_SIGN_S
         try:
-            waits = True
+            waits, first = True, True
             while waits and asyncio.get_running_loop().time() < until:
                 try:
-                    await self._adapter.working(heard)
+                    if await self._may_sign(first=first):
+                        await self._adapter.working(heard)
+                    first = False
                 except DeliveryError as error:
                     log.info("no sign of life could be given: %s", error)
                 except Exception:

@@ -11,7 +11,7 @@ from core import settings
 from core.dialogue import Address
 from core.errors import DeliveryLater
 from core.events import Draft, Heard, MessageEvent, Reply
-from core.store import Store, keys
+from core.store import Bucket, Store, keys
 from tests.channels.test_runner import ListAdapter
 from tests.waiting import until
 
@@ -94,6 +94,21 @@ async def test_a_sign_that_fails_is_tried_again_and_harms_nobody(store: Store) -
         store.inbox.accept(event("trouble"))
         store.inbox.accept(event("e2", BOB))
         await until(lambda: adapter.signs.count("trouble") > 2 and "e2" in adapter.signs)
+
+
+async def test_a_crowd_gets_no_more_signs_than_the_network_can_bear(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.live.SIGNS", Bucket("signs", per_s=0.01, burst=12))
+    monkeypatch.setattr("channels.live.SIGNS_FOR_NEWCOMERS", 8)
+    adapter = SlowAdapter()
+    async with running(store, adapter):
+        store.inbox.accept(event("e1"))
+        await until(lambda: adapter.signs == ["e1"] * 4)  # its first one, and renewals down to what is for newcomers
+        for number in range(7):
+            store.inbox.accept(event(f"n{number}", Address(channel="list", space=f"new{number}")))
+        await until(lambda: len(adapter.signs) == 11)
+        assert adapter.signs.count("e1") == 4
 
 
 async def test_text_ends_the_sign(store: Store) -> None:
