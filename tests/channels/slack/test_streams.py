@@ -12,14 +12,14 @@ from tests.platforms.base import Place
 from tests.platforms.slack import Slack
 from tests.waiting import eventually
 
-WORDS = [f"word{number}" for number in range(25)]
-WHOLE = " ".join(WORDS)
+WORDS = [f"word{letter}.\n" for letter in "abcdefghijklmnopqrstuvwxy"]  # no digits: drafts hold these back
+WHOLE = "".join(WORDS).strip()
 PART_OF_IT = 3
 
 
 def written(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
     for count in range(1, len(WORDS)):
-        on_text(" ".join(WORDS[:count]))
+        on_text("".join(WORDS[:count]))
         cancelled.wait(0.05)
     return WHOLE
 
@@ -104,7 +104,7 @@ def test_a_stream_that_the_reader_stopped_still_becomes_the_reply(slack: Slack) 
 @pytest.mark.usefixtures("channel")
 def test_a_reply_that_differs_from_its_drafts_replaces_them(slack: Slack, worker: Worker) -> None:
     def changed_its_mind(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
-        on_text("I think that")
+        on_text("I think so.\n")
         eventually(lambda: slack.posts)
         return "On second thought, no."
 
@@ -144,7 +144,7 @@ def test_two_people_in_one_thread_get_an_answer_each_though_streams_broke_off(
     assert len(slack.posts) == 2
 
 
-RUSSIAN = "Привет, как дела? " * 200
+RUSSIAN = "Привет, как дела?\n" * 200
 
 
 def long_in_russian(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
@@ -170,7 +170,7 @@ def test_a_long_reply_of_wide_letters_is_edited_to_its_end(slack: Slack, worker:
 @pytest.mark.parametrize("code", ["msg_too_long", "invalid_blocks", "invalid_arguments"])
 def test_a_message_that_cannot_be_edited_is_posted_anew(slack: Slack, worker: Worker, code: str) -> None:
     def refused_at_the_end(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
-        on_text("Let me see")
+        on_text("Let me see.\n")
         eventually(lambda: slack.posts)
         slack.refuse_with = code
         slack.fault("chat.update", "refuse", times=10)
@@ -185,9 +185,9 @@ def test_a_message_that_cannot_be_edited_is_posted_anew(slack: Slack, worker: Wo
 
 def told_in_two(slack: Slack) -> Callable[[Prompt, Callable[[str], None], threading.Event], str]:
     def write(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
-        on_text("I begin")
-        eventually(lambda: any(post.text == "I begin" for post in slack.posts))
-        return "I begin and end"
+        on_text("I begin.\n")
+        eventually(lambda: any(post.text.strip() == "I begin." for post in slack.posts))
+        return "I begin.\nI end."
 
     return write
 
@@ -202,7 +202,7 @@ def test_a_stream_that_may_not_end_with_its_text_still_becomes_the_reply(
     slack.fault("chat.stopStream", "refuse", times=times)
     slack.refuse_with = code
     slack.say("go on", place="group")
-    posted(slack, "I begin and end")
+    posted(slack, "I begin.\nI end.")
 
     assert len([post for post in slack.posts if not post.deleted]) == 1
 
@@ -212,7 +212,7 @@ def test_a_stream_that_can_neither_end_nor_be_edited_is_posted_anew(slack: Slack
     worker.script = told_in_two(slack)
     slack.missing = {"chat.stopStream"}
     slack.say("go on", place="group")
-    posted(slack, "I begin and end")
+    posted(slack, "I begin.\nI end.")
 
     assert [post.deleted for post in slack.posts] == [True, False]
 
@@ -224,12 +224,12 @@ def test_a_place_without_streams_and_status_takes_them_from_no_other(slack: Slac
     slack.fault("chat.startStream", "refuse")
     slack.fault("assistant.threads.setStatus", "refuse")
     slack.say("go on", place="group")
-    posted(slack, "I begin and end")
+    posted(slack, "I begin.\nI end.")
     root = slack.open_assistant(user="bob")
     slack.say("go on", user="bob", thread=root)
-    eventually(lambda: [post.text for post in slack.posts].count("I begin and end") == 2)
+    eventually(lambda: [post.text for post in slack.posts].count("I begin.\nI end.") == 2)
     slack.say("and on", place="group")
-    eventually(lambda: [post.text for post in slack.posts].count("I begin and end") == 3)
+    eventually(lambda: [post.text for post in slack.posts].count("I begin.\nI end.") == 3)
 
     asked_in = {str(call["thread_ts"]) for call in calls(slack, "chat.startStream")}
     assert root in asked_in
@@ -240,7 +240,7 @@ def test_a_place_without_streams_and_status_takes_them_from_no_other(slack: Slac
 @pytest.mark.usefixtures("channel")
 def test_what_a_draft_showed_too_much_is_ended_before_it_is_deleted(slack: Slack, worker: Worker) -> None:
     def cut_short(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
-        on_text("one two three four " * 800)
+        on_text("One two three four.\n" * 800)
         eventually(lambda: len(slack.posts) == 2)
         return "Never mind."
 
