@@ -303,7 +303,7 @@ def test_a_message_that_cannot_be_taken_is_explained_once(slack: Slack, place: s
 @pytest.mark.usefixtures("channel")
 def test_stop_ends_a_reply_that_is_being_streamed(slack: Slack, worker: Worker) -> None:
     def endless(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
-        on_text("I could go on")
+        on_text("I could go on ")
         cancelled.wait(20)
         return "I could go on"
 
