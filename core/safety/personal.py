@@ -141,11 +141,9 @@ def _digits(text: str) -> str:
 
 def _is_phone(written: str, before: str) -> bool:
     digits = len(_digits(written))
-    if not 7 <= digits <= 15 or _DATE.search(written):
+    if not 7 <= digits <= 15 or _DATE.search(written) or _OTHER_NUMBER.search(before):
         return False
-    if _CALL.search(before):
-        return True
-    return digits >= 9 and bool(_LOCAL_FORM.search(written)) and not _OTHER_NUMBER.search(before)
+    return bool(_CALL.search(before)) or (digits >= 9 and bool(_LOCAL_FORM.search(written)))
 
 
 def _is_card(digits: str) -> bool:

@@ -15,6 +15,9 @@ from core.safety.words import SEXUAL, SEXUAL_COMPANY, SEXUAL_PHRASES, SLUR_COMPA
 
 Fault = Literal["slur", "sexual", "insult", "personal"]
 
+ENDLESS = 80  # characters; no word that matters is longer
+COMPANY = 100  # characters before a word that may matter to it
+
 _OUTER = ".,;:?\"'“”‘’()[]{}*_~`<>"
 _INSIDE = re.compile(r"[\W_]+")
 _SIGNS = re.compile(r"[0-9@$!|]")
@@ -25,6 +28,8 @@ _SPACED = re.compile(r"(?<![^\W_])[^\W_](?:[\s.\-_*~|/]{1,3}[^\W_](?![^\W_])){2,
 _PHRASES = re.compile("|".join(SEXUAL_PHRASES))
 _MAY_HAVE_DATA = re.compile(r"@|\d\W?\d\W?\d|[(\[{]at[)\]}]| dot |\w\.\w+/\w", re.IGNORECASE)
 _LEET_L = LEET | {ord("1"): "l", ord("!"): "l", ord("|"): "i"}
+# Thai, Lao, Khmer, Japanese, Chinese.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _LONG_WORDS = tuple(word for word in (*SLURS, *SEXUAL) if len(word) > 4)
 
 
@@ -34,6 +39,7 @@ class ReplyCheck:
     def __init__(self, said: Iterable[str]) -> None:
         self._texts = tuple(said)
         self._said: Said | None = None
+        self._fine = 0  # so many characters of the draft were looked at and are fine
 
     def fault(self, text: str) -> Fault | None:
         """Return what is wrong with a reply, or None."""
@@ -53,7 +59,12 @@ class ReplyCheck:
         Whole words alone, and no number that may go on: half of what the check would refuse is too much.
         """
         whole = _complete(text)
-        return None if self.fault(whole) else whole
+        # Not all of it again, twenty times a second: from a little before what is new.
+        start = whole.rfind(" ", 0, max(0, self._fine - COMPANY)) + 1
+        if self.fault(whole[start:]):
+            return None
+        self._fine = len(whole)
+        return whole
 
     def _reveals(self, text: str) -> bool:
         said = self._said = self._said or Said(self._texts)
@@ -63,15 +74,21 @@ class ReplyCheck:
 
 def _complete(text: str) -> str:
     """Return the text without its last word if that may go on, and without a number or spelt word that may."""
-    words = re.findall(r"\S+\s*", text)
+    words = re.findall(r"^\s*\S+\s*|\S+\s*", text)
     if words and not words[-1][-1].isspace():
-        words.pop()
+        words[-1:] = filter(None, [_begun(words[-1])])
     end = len(words)
-    while end and (len(word := words[end - 1].strip()) == 1 or any(c.isdigit() for c in word)):
+    while end and (len(word := words[end - 1].strip()) < 2 or any(c.isdigit() for c in word)):
         end -= 1
-    if words[end:] != ["I "] and words[end:] != ["a "]:
+    if [word.strip() for word in words[end:]] not in (["I"], ["a"]):
         words = words[:end]
     return "".join(words).rstrip()
+
+
+def _begun(word: str) -> str:
+    """Return what of an unfinished word may be shown: some languages have no blanks, and some words no end."""
+    unspaced = [found.end() for found in _UNSPACED.finditer(word)]
+    return word[: max(len(word) - ENDLESS, unspaced[-1] if unspaced else 0)]
 
 
 def _words(folded: str) -> Iterator[tuple[str, int]]:

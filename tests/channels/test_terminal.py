@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-m", "channels", "terminal"]
 def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
     said = prompt.messages[-1].content
     if said == "forever":
-        on_text("Once upon")
+        on_text("Once upon ")
         assert cancelled.wait(20)
         return "Once upon"
     on_text("you")

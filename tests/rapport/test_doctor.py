@@ -139,3 +139,23 @@ def test_what_can_be_no_token_is_told_before_it_is_tried(monkeypatch: pytest.Mon
     assert found.state == "broken"
     assert "@BotFather" in found.text
     assert "my-secret" not in found.text
+
+
+def test_the_helpline_in_force_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "findahelpline.com" in findings()["safety"].text
+    monkeypatch.setenv("RAPPORT_SAFETY__COUNTRY", "us")
+    assert "988" in findings()["safety"].text
+
+
+def test_a_note_that_nobody_could_be_sent_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_SAFETY__NOTIFY", "discord:123")
+    assert "nobody is told of a crisis" in broken()["safety"]
+    monkeypatch.setenv("DISCORD_BOT_TOKEN", "MTIzNDU2Nzg5MDEyMzQ1Njc4.abcdef.abcdefghijklmnopqrstuvwxyz")
+    assert findings()["safety"].state == "fine"
+
+
+def test_what_was_decided_for_safety_is_counted(redis_url: str) -> None:
+    assert findings()["safety decisions"].text == "none so far"
+    with connect(redis_url) as client:
+        client.hset("rapport:counts", mapping={"crisis suicide": 2, "abuse": 5})
+    assert findings()["safety decisions"].text == "abuse: 5, crisis suicide: 2"

@@ -79,9 +79,9 @@ def test_the_stream_tells_mood_drafts_and_reply_in_this_order(stack: Stack, clie
     go_on = threading.Event()
 
     def script(prompt: Prompt, on_text: OnText, cancelled: threading.Event) -> str:
-        on_text("One")
+        on_text("One ")
         go_on.wait(20)
-        on_text("One two")
+        on_text("One two ")
         return "One two three."
 
     stack.script = script
@@ -122,7 +122,7 @@ def test_a_client_that_leaves_is_not_waited_for(stack: Stack, client: httpx.Clie
     gone = threading.Event()
 
     def script(prompt: Prompt, on_text: OnText, cancelled: threading.Event) -> str:
-        on_text("Well")
+        on_text("Well ")
         gone.wait(20)
         return "Well, hello."
 

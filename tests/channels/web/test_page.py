@@ -81,7 +81,7 @@ def test_text_streams_in_and_is_there_after_a_reload(stack: Stack, open_page: Op
     go_on = threading.Event()
 
     def script(prompt: Prompt, on_text: OnText, cancelled: threading.Event) -> str:
-        on_text("That is")
+        on_text("That is ")
         go_on.wait(20)
         return "That is **far** too long."
 
@@ -108,9 +108,9 @@ def test_a_reload_while_the_reply_is_written_loses_and_doubles_nothing(stack: St
     go_on = threading.Event()
 
     def script(prompt: Prompt, on_text: OnText, cancelled: threading.Event) -> str:
-        on_text("Let me")
+        on_text("Let me ")
         go_on.wait(20)
-        on_text("Let me see")
+        on_text("Let me see ")
         return "Let me see."
 
     stack.script = script
@@ -130,7 +130,7 @@ def test_a_reply_that_came_while_nobody_looked_is_shown_once(stack: Stack, open_
     go_on = threading.Event()
 
     def script(prompt: Prompt, on_text: OnText, cancelled: threading.Event) -> str:
-        on_text("Soon")
+        on_text("Soon ")
         go_on.wait(20)
         return "Here I am."
 
@@ -171,7 +171,7 @@ def test_a_message_that_is_too_long_stays_in_the_field(open_page: Open) -> None:
 
 def test_the_keyboard_is_enough(stack: Stack, open_page: Open) -> None:
     def script(prompt: Prompt, on_text: OnText, cancelled: threading.Event) -> str:
-        on_text("Once upon a time")
+        on_text("Once upon a time ")
         return "Once upon a time" if cancelled.wait(20) else "nobody stopped me"
 
     stack.script = script

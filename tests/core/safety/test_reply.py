@@ -133,6 +133,7 @@ def test_what_the_person_gave_may_be_said(text: str) -> None:
         "Call 112 or 988.",
         "Fibonacci: 0 1 1 2 3 5 8 13 21 34.",
         "Your order number: 0123456789.",
+        "Your confirmation number is 011084839.",
         "ISBN 0-306-40615-2",
         "Use `@property` or @dataclass.",
         "```\n@app.route('/x')\ndef f(): ...\n```",
@@ -181,10 +182,11 @@ WORDS = st.lists(st.sampled_from(SMALL_TALK), max_size=6)
 def test_a_draft_never_shows_what_the_check_would_refuse(before: list[str], secret: str, after: list[str]) -> None:
     text = " ".join([*before, secret, *after])
     last_part = secret.split()[-1]
+    check = ReplyCheck(())
     for end in range(len(text) + 1):
-        shown = CHECK.shown(text[:end])
+        shown = check.shown(text[:end])
         assert shown is None or text.startswith(shown)
-        assert shown is None or CHECK.fault(shown) is None
+        assert shown is None or check.fault(shown) is None
         assert shown is None or not shown[len(" ".join(before)) :].strip().endswith(last_part) or last_part in before
     assert CHECK.fault(text)
 
@@ -192,13 +194,34 @@ def test_a_draft_never_shows_what_the_check_would_refuse(before: list[str], secr
 @given(WORDS)
 def test_a_draft_of_harmless_words_lags_by_a_word_or_a_number_at_most(words: list[str]) -> None:
     text = " ".join([*words, "then "])
-    assert CHECK.shown(text) == text.rstrip()
+    assert ReplyCheck(()).shown(text) == text.rstrip()
+
+
+@pytest.mark.parametrize(
+    ("so_far", "shown"),
+    [
+        ("", ""),
+        ("On", ""),
+        ("Once upon", "Once"),
+        ("Once upon ", "Once upon"),
+        ("I ", "I"),
+        ("I am a ", "I am a"),
+        ("Call 020 7946 ", "Call"),
+        ("so f a g ", "so"),
+        ("今日はとても楽しい", "今日はとても楽しい"),
+        ("写信给bob@com", "写信给"),
+        ("x" * 200, "x" * 120),
+        ("one\n\ntwo", "one"),
+    ],
+)
+def test_a_draft_has_whole_words(so_far: str, shown: str) -> None:
+    assert ReplyCheck(()).shown(so_far) == shown
 
 
 @given(st.text(max_size=200))
 def test_any_text_can_be_checked_and_shown(text: str) -> None:
     assert CHECK.fault(text) in (None, "slur", "sexual", "insult", "personal")
-    shown = CHECK.shown(text)
+    shown = ReplyCheck(()).shown(text)
     assert shown is None or text.startswith(shown)
 
 
@@ -207,5 +230,5 @@ def test_no_reply_takes_long(unit: str) -> None:
     text = (unit * 8000)[:8000]
     began = time.process_time()
     CHECK.fault(text)
-    CHECK.shown(text)
+    ReplyCheck(()).shown(text)
     assert time.process_time() - began < 2
