@@ -17,7 +17,7 @@ from tests.platforms.telegram import TelegramDouble
 from tests.up import Up
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("networks")]
 
 
 @pytest.fixture(scope="module")

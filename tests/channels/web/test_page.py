@@ -16,6 +16,9 @@ from tests.channels.web.conftest import KEY
 from tests.channels.web.stack import Stack
 from tests.waiting import eventually
 
+# One browser for all, and its event loop in no other test's way.
+pytestmark = pytest.mark.xdist_group("page")
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
