@@ -27,9 +27,9 @@ up: $(VENV)/run.stamp
 doctor: $(VENV)/run.stamp
 	@$(PY) -m rapport doctor
 
-# Six at a time: most of what the tests do is to wait for servers and processes.
+# Four at a time: most of what the tests do is to wait for servers and processes.
 test: $(VENV)/test.stamp
-	@$(PY) -m pytest -n 6 --dist loadgroup
+	@$(PY) -m pytest -n 4 --dist loadgroup
 
 crash: $(VENV)/test.stamp
 	@$(PY) -m pytest tests/crash --crash full
