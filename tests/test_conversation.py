@@ -17,7 +17,8 @@ from tests.waiting import eventually
 ROOT = Path(__file__).parent.parent
 # A tone is a matter of chance unless the most probable word is always taken.
 GREEDY = {"RAPPORT_GENERATION__TEMPERATURE": "0"}
-pytestmark = pytest.mark.timeout(240)
+# One after the other: each starts the real models, and two cores bear one of them at a time.
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("models")]
 
 
 def chat(data: Path, text: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -17,7 +17,7 @@ from tests.platforms.telegram import TelegramDouble
 from tests.up import Up
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("networks")]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("models")]
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,11 @@ class Up:
             stdout=self._log,
             stderr=self._log,
         )
-        eventually(self.ready, 90)
+        try:
+            eventually(self.ready, 90)
+        except BaseException:
+            self.close()  # else it would run on, and slow down every test that follows
+            raise
 
     def ready(self) -> bool:
         try:
