@@ -21,7 +21,7 @@ from core.dialogue import Address, outbox_name
 from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, InputError, LeaseLost, StoreUnavailable
 from core.events import MessageEvent
 from core.process import process_name
-from core.settings import Inbox as InboxSettings
+from core.sections import Inbox as InboxSettings
 from core.store import Delivery, Store
 from core.store.outbox import COURIER_TTL_S
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from core.dialogue import Turn
 from core.events import MessageEvent
-from core.settings import Mood as MoodSettings
+from core.sections import Mood as MoodSettings
 from core.tone import Mood, mood, recently_felt
 
 _STEPS = "▁▂▃▄▅▆▇█"

@@ -7,7 +7,8 @@ import sys
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
-from core.settings import Log, variables
+from core.sections import Log
+from core.settings import variables
 
 SHORTEST = 4  # what is shorter guards nothing, and ordinary words would go with it
 SECRET_VARIABLES = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|REDIS_URL)$", re.IGNORECASE)

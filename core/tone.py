@@ -11,8 +11,8 @@ from itertools import takewhile
 
 from core.cues import Distress, read_cues
 from core.dialogue import Tone, Turn
-from core.settings import TONES, ToneRow
-from core.settings import Mood as MoodSettings
+from core.sections import TONES, ToneRow
+from core.sections import Mood as MoodSettings
 
 # From the gravest to the lightest. Given the same words, a worse mood never gets a feeling that stands later here.
 FEELINGS = tuple(TONES)

@@ -7,7 +7,8 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SettingsError
-from core.settings import Section, env_file
+from core.sections import Section
+from core.settings import env_file
 
 TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{4,}\.[\w-]{12,}")
 

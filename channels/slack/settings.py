@@ -6,7 +6,8 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SettingsError
-from core.settings import Section, env_file
+from core.sections import Section
+from core.settings import env_file
 
 API_URL = "https://slack.com/api/"
 WHERE = "at https://api.slack.com/apps, your app"

@@ -9,7 +9,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SettingsError
-from core.settings import Section, env_file
+from core.sections import Section
+from core.settings import env_file
 
 API_URL = "https://api.telegram.org"
 TOKEN = re.compile(r"\d+:[\w-]{20,}")

@@ -3,7 +3,7 @@
 from core.dialogue import Address, Sentiment
 from core.events import MessageEvent, Reply, reply_id
 from core.safety.crisis import Hint
-from core.settings import Safety
+from core.sections import Safety
 
 # What is said in a crisis counts as the worst mood, read without a model: the next tone shall know of it.
 DESPAIR = Sentiment.of({"negative": 1.0, "neutral": 0.0, "positive": 0.0})

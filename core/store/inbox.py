@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from core.dialogue import Turn
 from core.errors import LeaseLost
 from core.events import Heard, MessageEvent, Reply
-from core.settings import History as HistorySettings
-from core.settings import Inbox as InboxSettings
+from core.sections import History as HistorySettings
+from core.sections import Inbox as InboxSettings
 from core.store import keys
 from core.store.connection import script, translated
 

@@ -6,7 +6,7 @@ from typing import Literal, cast
 import redis
 
 from core.dialogue import Turn
-from core.settings import History as HistorySettings
+from core.sections import History as HistorySettings
 from core.store import keys
 from core.store.connection import translated
 from core.store.inbox import read_turn

@@ -5,7 +5,7 @@ import pytest
 from core import commands
 from core.dialogue import Address, Sentiment, Turn
 from core.events import MessageEvent
-from core.settings import Mood
+from core.sections import Mood
 
 DIRECT = Address(channel="terminal", space="ada")
 SHARED = Address(channel="slack", space="C1", direct=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core import logs
-from core.settings import Log
+from core.sections import Log
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from core import settings
+from core import sections, settings
 from core.errors import SettingsError
 
 SHIPPED = (settings.ROOT / "settings.toml").read_text("utf-8")
 
 
-class Room(settings.Section):
+class Room(sections.Section):
     """A channel's own section."""
 
     host: str = "127.0.0.1"
@@ -102,17 +102,17 @@ def test_a_wrong_variable_is_named(written, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_tone_that_is_left_out_has_its_default(written) -> None:
     written("[tone.happy]\nname = 'playful'\n")
     table = settings.load().tone
-    assert list(table) == list(settings.TONES)
+    assert list(table) == list(sections.TONES)
     assert table["happy"].name == "playful"
-    assert table["happy"].guidance == settings.TONES["happy"]["guidance"], "key by key"
-    assert table["sad"].guidance == settings.TONES["sad"]["guidance"]
+    assert table["happy"].guidance == sections.TONES["happy"]["guidance"], "key by key"
+    assert table["sad"].guidance == sections.TONES["sad"]["guidance"]
 
 
 def test_a_variable_can_change_one_tone(written, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAPPORT_TONE__ANGRY__GUIDANCE", "Be kind.")
     written(SHIPPED)
     table = settings.load().tone
-    assert list(table) == list(settings.TONES)
+    assert list(table) == list(sections.TONES)
     assert table["angry"].guidance == "Be kind."
     assert table["angry"].name == "calm"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from core import settings
 from core.cues import EMOJI, WORDS
 from core.dialogue import Address, Sentiment, Turn
-from core.settings import Mood
+from core.sections import Mood
 from core.tone import FEELINGS, Felt, choose_tone, feeling, mood, recently_felt
 
 TABLE = settings.load().tone

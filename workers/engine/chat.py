@@ -16,7 +16,7 @@ import torch
 
 from core.dialogue import Completion, FinishReason, Prompt, PromptMessage, Tone
 from core.errors import EngineBroken, EngineFull, GenerationFailed, PromptTooLong
-from core.settings import Generation as GenerationSettings
+from core.sections import Generation as GenerationSettings
 from workers.engine.generation import Generator
 from workers.engine.loading import LoadedChat, load_chat
 from workers.engine.prompting import PersonaRenderer, encoder_limit, renderer_for

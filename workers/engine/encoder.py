@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from core.dialogue import Reading, Sentiment
 from core.errors import EngineBroken, EngineError, GenerationFailed
-from core.settings import SentimentSettings
+from core.sections import SentimentSettings
 from workers.engine.loading import load_config, missing, pick_device, pick_dtype
 from workers.engine.sentiment import HEAD_FILE, LABELS, ClassifierReader, StarterReader, spell_symbols
 

@@ -20,7 +20,7 @@ from transformers.generation.logits_process import (
 )
 
 from core.dialogue import Completion, FinishReason, Tone
-from core.settings import Generation as GenerationSettings
+from core.sections import Generation as GenerationSettings
 from workers.engine.loading import LoadedChat
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from transformers import (
 )
 
 from core.errors import ModelMissing, SettingsError
-from core.settings import Generation, resolve_model
+from core.sections import Generation
+from core.settings import resolve_model
 
 
 @dataclass(frozen=True)

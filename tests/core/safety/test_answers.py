@@ -7,7 +7,7 @@ from core.dialogue import Address
 from core.errors import SettingsError
 from core.events import MessageEvent
 from core.safety import crisis_answer, helpline, notice
-from core.settings import Safety
+from core.sections import Safety
 from tests.conftest import forget_settings
 
 EVENT = MessageEvent(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import EngineBroken, EngineFull, GenerationFailed, PromptTooLong
-from core.settings import Generation
+from core.sections import Generation
 from tests.workers.engine import tiny
 from tests.workers.engine.tiny import PLAIN, prompt
 from workers.engine.chat import ChatEngine

@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from core.errors import EngineBroken, GenerationFailed
-from core.settings import Generation
+from core.sections import Generation
 from tests.workers.engine import tiny
 from tests.workers.engine.test_chat import WAIT_S, held, serving
 from tests.workers.engine.tiny import prompt

@@ -8,7 +8,7 @@ import torch
 
 from core.dialogue import Reading
 from core.errors import EngineBroken, GenerationFailed, ModelMissing
-from core.settings import SentimentSettings
+from core.sections import SentimentSettings
 from tests.workers.engine import tiny
 from workers.engine import encoder as encoder_module
 from workers.engine.encoder import MAX_TOKENS, Encoder

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ModelMissing, SettingsError
-from core.settings import Generation, SentimentSettings
+from core.sections import Generation, SentimentSettings
 from tests.workers.engine import tiny
 from workers.engine.chat import ChatEngine
 from workers.engine.encoder import Encoder

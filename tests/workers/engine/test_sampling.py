@@ -8,7 +8,7 @@ import torch
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
 from core.dialogue import Completion, Tone
-from core.settings import Generation
+from core.sections import Generation
 from tests.workers.engine import tiny
 from tests.workers.engine.tiny import PLAIN, prompt
 from workers.engine.chat import ChatEngine

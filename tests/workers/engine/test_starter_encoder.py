@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.settings import SentimentSettings
+from core.sections import SentimentSettings
 from workers.engine.encoder import Encoder
 
 

@@ -1,0 +1,224 @@
+"""The sections of settings.toml: their keys, types, bounds and defaults, and the table of tones.
+
+How they are read, and what comes before what, is in settings.py. A channel's own section stands in its room.
+"""
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+# Conversations that a note can be sent to without having been asked there.
+NOTIFY = r"slack:[A-Z0-9]+/[A-Z0-9]+|telegram:-?\d+(?:/\d+)?|discord:\d+"
+# What a person can feel, from the gravest to the lightest (core/tone.py chooses by this order), and how the reply
+# should sound. settings.toml overrides it key by key. The names are words that the starter model has learnt.
+TONES: dict[str, dict[str, str | float]] = {
+    "angry": {
+        "name": "calm",
+        "guidance": (
+            "The person is angry and it is getting worse. Stay calm, own what went wrong, be short and "
+            "concrete, and offer to bring in a human. Never argue, never answer in kind."
+        ),
+        "temperature": 0.2,
+        "max_new_tokens": 60,
+    },
+    "sad": {
+        "name": "empathetic",
+        "guidance": (
+            "The person is sad or hurt. Be warm and slow: name what hurts in your own words, leave room, ask "
+            "at most one gentle question. No advice unless asked, no silver lining, no jokes."
+        ),
+        "temperature": 0.3,
+    },
+    "frustrated": {
+        "name": "empathetic",
+        "guidance": (
+            "The person is upset or let down. First name what is wrong for them in your own words, then "
+            "help, to the point. No cheerfulness, no jokes, no exclamation marks."
+        ),
+        "temperature": 0.3,
+    },
+    "anxious": {
+        "name": "reassuring",
+        "guidance": (
+            "The person is worried. Be steady and gentle, take the worry seriously, and offer one small next "
+            "step. Promise nothing you cannot know."
+        ),
+        "temperature": 0.3,
+    },
+    "confused": {
+        "name": "clarifying",
+        "guidance": (
+            "The person does not understand. Say it anew in plain words, one step at a time, or ask the one "
+            "question that clears it up. Never make them feel slow."
+        ),
+        "temperature": 0.2,
+    },
+    "easing": {
+        "name": "reassuring",
+        "guidance": (
+            "The person has been having a hard time and it may be easing. Be gentle, keep what was said in "
+            "mind, and be glad with them if the news is good."
+        ),
+    },
+    "neutral": {
+        "name": "plain",
+        "guidance": ("Be plain, friendly and brief."),
+    },
+    "grateful": {
+        "name": "cheerful",
+        "guidance": ("The person thanks you. Take it gladly and simply, in a few words, and leave the door open."),
+        "max_new_tokens": 60,
+    },
+    "happy": {
+        "name": "cheerful",
+        "guidance": ("The person is glad. Share the joy, be casual and lively."),
+    },
+}
+
+
+class Section(BaseModel):
+    """Base of a section: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Bot(Section):
+    """Who the bot is."""
+
+    name: str = "Rapport"
+    persona: str = ""
+    apology: str = "Sorry, I could not answer that. Please try again in a moment, or say it in other words."
+
+
+class Generation(Section):
+    """The chat model and how it writes."""
+
+    model: str = "models/starter-chat"
+    device: str = "auto"
+    max_new_tokens: int = Field(80, ge=1, le=4096)
+    context_tokens: int = Field(4096, ge=64)
+    temperature: float = Field(0.4, ge=0, le=2)
+    top_p: float = Field(0.9, gt=0, le=1)
+    repetition_penalty: float = Field(1.1, ge=1, le=2)
+    num_beams: int = Field(1, ge=1, le=16)
+    batch: int = Field(16, ge=1, le=512)
+    queue: int = Field(256, ge=1)
+    timeout_s: float = Field(120, gt=0)
+
+
+class SentimentSettings(Section):
+    """The encoder: sentiment and embedding."""
+
+    model: str = "models/starter-encoder"
+    device: str = "auto"
+    batch: int = Field(32, ge=1, le=1024)
+
+
+class ToneRow(Section):
+    """How a reply to one feeling should sound: a word that small models know, and guidance for larger ones.
+
+    What it says of the generation overrides [generation]; a reply never gets longer than that allows.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z -]*$")
+    guidance: str
+    temperature: float | None = Field(None, gt=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_new_tokens: int | None = Field(None, ge=1, le=4096)
+
+
+class Mood(Section):
+    """How sentiment becomes a feeling. Valences lie between -1 (negative) and 1 (positive)."""
+
+    recent_turns: int = Field(8, ge=1, le=50)
+    half_life_turns: float = Field(2, ge=0.1, le=50)
+    half_life_hours: float = Field(12, ge=0.1)
+    low: float = Field(-0.25, ge=-1, le=0)
+    very_low: float = Field(-0.6, ge=-1, le=0)
+    high: float = Field(0.25, ge=0, le=1)
+
+
+class Safety(Section):
+    """What is done in a crisis, when the bot is abused, and before a reply is sent."""
+
+    answer_crisis: bool = True
+    weak_hints: int = Field(2, ge=0, le=20)
+    country: str = Field("", pattern=r"^([A-Za-z]{2})?$")
+    crisis_message: str = (
+        "I'm really sorry that you are in so much pain, and I'm glad you told me. I'm only a program and cannot give "
+        "you the help you deserve, but people can: {helpline}. If you are in immediate danger or have hurt yourself, "
+        "please call your local emergency number now. If you can, go to somebody you trust."
+    )
+    other_message: str = (
+        "Thank you for telling me. I'm only a program, so please bring in people who can help: {helpline}. They also "
+        "advise those who worry about somebody else. If there is immediate danger, call your local emergency number."
+    )
+    notify: str = ""
+    notify_pause_h: float = Field(1, gt=0, le=720)
+    calm_abuse: bool = True
+    check_replies: bool = True
+    refused_message: str = "I have no good answer to that. Could you say it in other words, or tell me a little more?"
+    helplines: dict[str, str] = {"default": "https://findahelpline.com lists free helplines for your country"}
+
+    @field_validator("crisis_message", "other_message")
+    @classmethod
+    def _names_the_helpline(cls, text: str) -> str:
+        if "{helpline}" not in text:
+            raise ValueError("it must have {helpline} where the helpline is to be named")
+        return text
+
+    @field_validator("notify")
+    @classmethod
+    def _is_an_address(cls, text: str) -> str:
+        if text and not re.fullmatch(NOTIFY, text):
+            raise ValueError("it must read slack:TEAM/CHANNEL, telegram:CHAT or discord:CHANNEL, with their ids")
+        return text
+
+    @field_validator("helplines")
+    @classmethod
+    def _has_a_default(cls, table: dict[str, str]) -> dict[str, str]:
+        if not table.get("default", "").strip():
+            raise ValueError('it must have a row "default", for countries without a row')
+        return {name if name == "default" else name.upper(): text for name, text in table.items()}
+
+
+class History(Section):
+    """What is kept of a person's conversation."""
+
+    max_turns: int = Field(200, ge=2, le=5000)
+    prompt_turns: int = Field(30, ge=2, le=1000)
+    ttl_days: float = Field(180, gt=0)
+
+
+class Inbox(Section):
+    """Limits on what is accepted, and the timing of the path."""
+
+    max_chars: int = Field(8000, ge=1, le=100_000)
+    max_waiting: int = Field(50, ge=1)
+    seen_days: float = Field(3, gt=0)
+    stale_hours: float = Field(12, gt=0)
+    lease_s: float = Field(5, ge=0.5)
+    sweep_s: float = Field(0.5, gt=0)
+    max_attempts: int = Field(4, ge=1)
+    retry_s: float = Field(2, ge=0)
+
+
+class Worker(Section):
+    """One worker process."""
+
+    threads: int = Field(16, ge=1, le=512)
+    torch_threads: int = Field(0, ge=0)
+
+
+class Stack(Section):
+    """The local stack that ``rapport chat`` and ``rapport up`` start."""
+
+    data: str = "data"
+
+
+class Log(Section):
+    """Logging."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
