@@ -1,5 +1,6 @@
 """Reading the conversation data and mixing it for training: which source, how often, in which tone.
 
+Our own conversations come with the repository (training/data); the others lie in a folder that a recipe is told.
 The data's own README gives sources and licences; the model card repeats them. Share-alike and booking data
 (sgd_accentor, taskmaster) stay out: they would teach the bot to invent bookings.
 """
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+OWN = Path(__file__).parent / "data"
 SENTIMENT_TONE = {"negative": "empathetic", "neutral": "plain", "positive": "cheerful"}
 # Written tones that the broad tone of the same sentiment may stand for. The bot's choose_tone mostly picks
 # the broad ones, so the model has to know them well.
@@ -46,8 +48,13 @@ class Conversation:
 
 
 def read(data: Path, source: str, split: str = "train") -> Iterator[Conversation]:
-    """Yield the conversations of one source; raises FileNotFoundError if the data is not there."""
-    with gzip.open(data / "dialogue" / f"{source}.{split}.jsonl.gz", "rt", encoding="utf-8") as rows:
+    """Yield the conversations of one source; raises FileNotFoundError if the data is not there.
+
+    What ``data`` lacks is looked for among our own.
+    """
+    name = f"{source}.{split}.jsonl.gz"
+    own = not (data / "dialogue" / name).exists() and (OWN / name).exists()
+    with gzip.open(OWN / name if own else data / "dialogue" / name, "rt", encoding="utf-8") as rows:
         for row in rows:
             turns = json.loads(row)["turns"]
             if any(UNWANTED.search(turn["text"]) for turn in turns if source != "rapport_written"):
