@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 # White space as Python sees it, and the invisible characters that networks count as nothing as well.
 WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200b\u2060\ufeff"

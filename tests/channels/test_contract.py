@@ -31,20 +31,6 @@ def double(request: pytest.FixtureRequest, redis_url: str, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def worker(redis_url: str) -> Iterator[Worker]:
-    worker = Worker(redis_url)
-    yield worker
-    worker.close()
-
-
-@pytest.fixture
-def store(redis_url: str) -> Iterator[Store]:
-    store = Store(redis_url, quick_settings(), same)
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def channel(double: Double, redis_url: str, worker: Worker) -> Iterator[ChannelThread]:
     channel = ChannelThread(double.name, redis_url)
     let_in(double)

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.store import Store
-from tests.channels.path import ChannelThread, Worker, let_in, quick_settings, same, surroundings
+from tests.channels.path import ChannelThread, Worker, let_in, surroundings
 from tests.conftest import forget_settings
 from tests.platforms.base import Post
 from tests.platforms.discord import DiscordDouble
@@ -21,20 +20,6 @@ def double(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[DiscordD
     with surroundings(double, monkeypatch):
         yield double
     assert not double.violations, double.violations
-
-
-@pytest.fixture
-def worker(redis_url: str) -> Iterator[Worker]:
-    worker = Worker(redis_url)
-    yield worker
-    worker.close()
-
-
-@pytest.fixture
-def store(redis_url: str) -> Iterator[Store]:
-    store = Store(redis_url, quick_settings(), same)
-    yield store
-    store.close()
 
 
 @pytest.fixture

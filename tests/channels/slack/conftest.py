@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from core.store import Store
-from tests.channels.path import ChannelThread, Worker, let_in, quick_settings, same, surroundings
+from tests.channels.path import ChannelThread, Worker, let_in, surroundings
 from tests.platforms.slack import Slack
 
 Connect = Callable[[], ChannelThread]
@@ -18,20 +17,6 @@ def slack(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slack]:
     with surroundings(double, monkeypatch):
         yield double
     assert not double.violations, double.violations
-
-
-@pytest.fixture
-def worker(redis_url: str) -> Iterator[Worker]:
-    worker = Worker(redis_url)
-    yield worker
-    worker.close()
-
-
-@pytest.fixture
-def store(redis_url: str) -> Iterator[Store]:
-    store = Store(redis_url, quick_settings(), same)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -14,12 +14,13 @@ from channels.telegram.seat import NOTE
 from core.errors import InputError, StoreUnavailable
 from core.settings import load
 from core.store import Store
+from core.store.notes import Notes
 from tests.channels.telegram.conftest import Listening
 from tests.platforms.telegram import TOKEN, TelegramDouble
 from tests.waiting import until
 
 
-def notes(redis_url: str):  # type: ignore[no-untyped-def]
+def notes(redis_url: str) -> Notes:
     return Store(redis_url, load(), lambda person: person).notes("telegram")
 
 

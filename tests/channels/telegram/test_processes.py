@@ -22,13 +22,6 @@ def double(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Telegram
         yield double
 
 
-@pytest.fixture
-def worker(redis_url: str) -> Iterator[Worker]:
-    worker = Worker(redis_url)
-    yield worker
-    worker.close()
-
-
 def test_two_processes_answer_once(double: TelegramDouble, worker: Worker, redis_url: str, tmp_path: Path) -> None:
     processes = [ChannelProcess("telegram", redis_url, tmp_path / f"channel{number}.log") for number in range(2)]
 
