@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from core import remote
+
 # Conversations that a note can be sent to without having been asked there.
 NOTIFY = r"slack:[A-Z0-9]+/[A-Z0-9]+|telegram:-?\d+(?:/\d+)?|discord:\d+"
 # What a person can feel, from the gravest to the lightest (core/tone.py chooses by this order), and how the reply
@@ -95,6 +97,7 @@ class Generation(Section):
     """The chat model and how it writes."""
 
     model: str = "models/starter-chat"
+    fallback: tuple[str, ...] = ()
     device: str = "auto"
     max_new_tokens: int = Field(80, ge=1, le=4096)
     context_tokens: int = Field(4096, ge=64)
@@ -105,6 +108,19 @@ class Generation(Section):
     batch: int = Field(16, ge=1, le=512)
     queue: int = Field(256, ge=1)
     timeout_s: float = Field(120, gt=0)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of the models in the order in which they are asked."""
+        return (self.model, *self.fallback)
+
+    @field_validator("model", "fallback")
+    @classmethod
+    def _is_well_written(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in (names,) if isinstance(names, str) else names:
+            if remote.is_remote(name):
+                remote.parse(name)
+        return names
 
 
 class SentimentSettings(Section):
@@ -202,6 +218,14 @@ class Inbox(Section):
     sweep_s: float = Field(0.5, gt=0)
     max_attempts: int = Field(4, ge=1)
     retry_s: float = Field(2, ge=0)
+
+
+class DeadLetters(Section):
+    """What is kept of what could not be delivered or answered, and what of it may be tried again."""
+
+    keep: int = Field(1000, ge=1, le=100_000)
+    keep_days: float = Field(30, gt=0)
+    replay_hours: float = Field(24, gt=0)
 
 
 class Worker(Section):

@@ -73,7 +73,7 @@ def test_a_missing_redis_url_says_what_to_do(written) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[generation]\nmodle = 'x'", ["[generation] modle", "unknown", "model, device"]),
+        ("[generation]\nmodle = 'x'", ["[generation] modle", "unknown", "model, fallback"]),
         ("[generatoin]\nmodel = 'x'", ["[generatoin]", "unknown", "generation"]),
         ("[generation]\nmax_new_tokens = 'many'", ["[generation] max_new_tokens", "integer", "settings.toml"]),
         ("[history]\nmax_turns = 0", ["[history] max_turns", "greater than or equal to 2"]),
