@@ -1,12 +1,14 @@
 """The encoder: sentiment and embedding of texts, read in one batched pass.
 
 One thread owns the model and takes all that waits as soon as it is free, so callers on many threads share passes.
-What the models compute is in sentiment.py.
+Readings of recent texts are kept, as people say "hello", "ok" and "thanks" all day. What the models compute is in
+sentiment.py.
 """
 
+import hashlib
 import logging
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -32,6 +34,8 @@ _CLOSE_S = 5.0  # a thread that hangs in the model cannot be ended; the end of t
 _NO_OPINION = Sentiment(label="neutral", scores=dict.fromkeys(LABELS, 1 / len(LABELS)), valence=0.0)
 
 _Job = tuple[list[int], "Future[Reading]"]
+# A reading takes about 12 kB. Kept under a digest, so that no text outlives in memory what its writer erases.
+_KEPT = 512
 
 
 class Encoder:
@@ -52,6 +56,7 @@ class Encoder:
         self._batch = batch
         self._waiting: deque[_Job] = deque()
         self._wake = threading.Condition()
+        self._kept: OrderedDict[bytes, Reading] = OrderedDict()  # least recently used first; under _wake
         self._tokenizing = threading.Lock()
         self._closing = False
         self._failures = 0
@@ -94,6 +99,37 @@ class Encoder:
             EngineBroken: the encoder is unusable or closed.
             TimeoutError: the model hangs.
         """
+        keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
+        known, new = self._recall(dict(zip(keys, texts, strict=True)))
+        known |= zip(new, self._compute(list(new.values())), strict=True)
+        self._keep({key: known[key] for key in new})
+        return [known[key] for key in keys]
+
+    def close(self) -> None:
+        """Stop; what waits is answered with EngineBroken."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(_CLOSE_S)
+
+    def _recall(self, wanted: dict[bytes, str]) -> tuple[dict[bytes, Reading], dict[bytes, str]]:
+        """Return the kept readings of these texts, and the texts that have none."""
+        with self._wake:
+            if self._closing or self._broken:
+                raise EngineBroken(self._broken or "The encoder is closed.")
+            known = {key: self._kept[key] for key in wanted if key in self._kept}
+            for key in known:
+                self._kept.move_to_end(key)
+        return known, {key: text for key, text in wanted.items() if key not in known}
+
+    def _keep(self, readings: dict[bytes, Reading]) -> None:
+        with self._wake:
+            self._kept.update(readings)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+
+    def _compute(self, texts: list[str]) -> list[Reading]:
+        """Have the model read these texts, together with what other threads want read."""
         jobs: list[_Job] = [(ids, Future()) for ids in self._tokenize(texts)]
         with self._wake:
             if self._closing or self._broken:
@@ -108,13 +144,6 @@ class Encoder:
             reading if text.strip() else reading.model_copy(update={"sentiment": _NO_OPINION})
             for text, reading in zip(texts, readings, strict=True)
         ]
-
-    def close(self) -> None:
-        """Stop; what waits is answered with EngineBroken."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        self._thread.join(_CLOSE_S)
 
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
