@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.dialogue import Turn
-from core.events import MessageEvent
+from core.events import Letter, MessageEvent, event_of, reply_of
 from core.sections import Mood as MoodSettings
 from core.tone import Mood, mood, recently_felt
 
@@ -32,6 +32,7 @@ class Situation:
     argument: str
     history: Sequence[Turn]
     mood: MoodSettings
+    letters: Sequence[Letter] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _forget(situation: Situation) -> Effect:
 
 def _export(situation: Situation) -> Effect:
     said = [turn for turn in situation.history if turn.role != "break"]
-    if not said:
+    if not said and not situation.letters:
         return Effect("I keep nothing about you.")
     who = {"user": "you", "assistant": situation.bot_name}
     lines = [f"Everything I keep about you ({len(said)} messages):"]
@@ -106,7 +107,21 @@ def _export(situation: Situation) -> Effect:
         felt = f" ({turn.sentiment.label})" if turn.sentiment else ""
         felt += {"up": " (you liked it)", "down": " (you did not like it)"}.get(turn.rated or "", "")
         lines.append(f"- {turn.at:%Y-%m-%d %H:%M} **{who[turn.role]}**{felt}: {turn.text}")
+    if situation.letters:
+        lines.append("Kept besides, as something went wrong with it:")
+        lines += [f"- {letter.at:%Y-%m-%d %H:%M} {_kept(letter)}" for letter in situation.letters]
     return Effect("\n".join(lines))
+
+
+def _kept(letter: Letter) -> str:
+    """Return what a dead letter holds of a person."""
+    if letter.reply is None:
+        said = [event.text if (event := event_of(raw)) else raw for raw in letter.events]
+        return "what I could not answer: " + "\n".join(said)
+    reply = reply_of(letter.reply)
+    if reply and reply.finish_reason == "command":
+        return "the answer to a command, which I could not deliver"  # it says what stands above, perhaps all of it
+    return f"what I could not deliver: {reply.text if reply else letter.reply}"
 
 
 def _mood(situation: Situation) -> Effect:

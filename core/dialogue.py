@@ -15,9 +15,12 @@ Label = Literal["negative", "neutral", "positive"]
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, and tolerant of keys that a newer release added."""
+    """Base of all records: frozen, and tolerant of keys that a newer release added.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    What cannot be read may be what people wrote, so errors do not show it: they get into logs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Address(Record):

@@ -8,11 +8,11 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from core.dialogue import Address, FinishReason, Record, Sentiment
 
-__all__ = ["Address", "Attachment", "Draft", "Heard", "MessageEvent", "Reply", "reply_id"]
+__all__ = ["Address", "Attachment", "Draft", "Heard", "Letter", "MessageEvent", "Reply", "reply_id"]
 
 
 class Attachment(Record):
@@ -28,7 +28,8 @@ class MessageEvent(Record):
 
     ``discreet``: its sender alone sees the reply, wherever it was written. ``prefix``: what stands before a command
     there, for texts that tell people what to type; ``text`` itself always has "/". ``quiet_s``: more belongs to it
-    (an album, a pasted text that the client cut up), so wait so long for the rest.
+    (an album, a pasted text that the client cut up), so wait so long for the rest. ``again``: how often it was taken
+    out of the dead letters to be answered after all.
     """
 
     id: str
@@ -41,6 +42,7 @@ class MessageEvent(Record):
     discreet: bool = False
     prefix: str = "/"
     quiet_s: float = 0
+    again: int = 0
     sent_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -82,10 +84,56 @@ class Draft(Record):
     tone: str | None = None
 
 
-def reply_id(event_ids: Sequence[str]) -> str:
+class Letter(Record):
+    """A dead letter: a reply that could not be delivered, or messages that could not be answered.
+
+    ``id`` is its entry in the stream of dead letters, which begins with the time in ms. ``reply`` and ``events`` are
+    the JSON that lay in the outbox or the inbox, which may be what cannot be read; ``turns`` what the history says of
+    the failure. ``given_up`` is when the reply was given up for the first time, if it was replayed since.
+    """
+
+    id: str
+    reason: str
+    person: str = ""
+    outbox: str = ""
+    reply: str | None = None
+    given_up: datetime | None = None
+    events: tuple[str, ...] = ()
+    turns: tuple[str, ...] = ()
+
+    @property
+    def at(self) -> datetime:
+        """When it became a dead letter."""
+        return datetime.fromtimestamp(int(self.id.partition("-")[0]) / 1000, UTC)
+
+    @property
+    def since(self) -> datetime:
+        """When it first did."""
+        return self.given_up or self.at
+
+
+def event_of(raw: str) -> MessageEvent | None:
+    """Return the message that this JSON is, or None if it cannot be read."""
+    try:
+        return MessageEvent.model_validate_json(raw)
+    except ValidationError:
+        return None
+
+
+def reply_of(raw: str) -> Reply | None:
+    """Return the reply that this JSON is, or None if it cannot be read."""
+    try:
+        return Reply.model_validate_json(raw)
+    except ValidationError:
+        return None
+
+
+def reply_id(event_ids: Sequence[str], again: int = 0) -> str:
     """Return the id of the reply to these events.
 
     It is made of the first one alone, which no other reply answers: when a reply is begun again and more was said
-    meanwhile, it has the same id, so what was shown of the first attempt becomes the second.
+    meanwhile, it has the same id, so what was shown of the first attempt becomes the second. ``again`` is the one of
+    that event: who got an apology gets the reply of a later replay beside it, not in its place.
     """
-    return hashlib.sha256(event_ids[0].encode()).hexdigest()[:32]
+    first = f"{event_ids[0]} again {again}" if again else event_ids[0]
+    return hashlib.sha256(first.encode()).hexdigest()[:32]

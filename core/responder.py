@@ -11,13 +11,14 @@ from core import commands, safety
 from core.attachments import as_text, confession
 from core.dialogue import Completion, FinishReason, Prompt, Reading, Sentiment, Tone, Turn
 from core.errors import GenerationFailed
-from core.events import Draft, MessageEvent, Reply, reply_id
+from core.events import Draft, Letter, MessageEvent, Reply, reply_id
 from core.prompt import CountTokens, build_prompt, visible_turns
 from core.settings import Settings
 from core.tone import Felt, choose_tone, recently_felt
 
 ReadMood = Callable[[str], Reading]
 AllTurns = Callable[[str], Sequence[Turn]]
+LettersOf = Callable[[str], Sequence[Letter]]
 Generate = Callable[[Prompt, Callable[[str], None]], Completion]
 # Called with the id of a reply being written, and with what makes a draft of it if there is anything to be shown:
 # that costs a check, so it is left to when a draft really goes out.
@@ -29,6 +30,7 @@ class Answer:
     """What is to be committed: the reply to the first ``answered`` events, and the turns for the history.
 
     ``decisions`` are to be counted; ``notice`` goes to a person who looks after people, unless one did lately.
+    ``unanswered``: the reply only says that there is none, so the events are to be kept as a dead letter.
     """
 
     answered: int
@@ -37,13 +39,14 @@ class Answer:
     erase: bool = False
     decisions: tuple[str, ...] = ()
     notice: Reply | None = None
+    unanswered: bool = False
 
 
 class Responder:
     """Answers one turn at a time; thread-safe as long as the callables are.
 
-    ``budget`` is the number of tokens that a prompt may have. ``all_turns`` reads a person's whole history, which
-    commands want; replies do with its latest turns.
+    ``budget`` is the number of tokens that a prompt may have. ``all_turns`` reads a person's whole history, ``letters``
+    their dead letters, which commands want; replies do with the latest turns.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Responder:
         count_tokens: CountTokens,
         budget: int,
         all_turns: AllTurns,
+        letters: LettersOf = lambda person: (),
     ) -> None:
         self._settings = settings
         self._read_mood = read_mood
@@ -62,6 +66,7 @@ class Responder:
         self._count_tokens = count_tokens
         self._budget = budget
         self._all_turns = all_turns
+        self._letters = letters
 
     def respond(self, events: Sequence[MessageEvent], history: Sequence[Turn], on_draft: OnDraft) -> Answer:
         """Answer the first turn of the waiting events; EngineError passes through when generation fails."""
@@ -83,12 +88,17 @@ class Responder:
         reply = _reply(burst, self._settings.bot.apology, finish_reason="failed")
         # The apology itself stays out of the history: later replies should not learn from it.
         turns = (_user_turn(event, None).model_copy(update={"failed": True}) for event in burst)
-        return Answer(len(burst), reply, tuple(turns))
+        return Answer(len(burst), reply, tuple(turns), unanswered=True)
 
     def _obey(self, command: commands.Command, event: MessageEvent) -> Answer:
         history = self._all_turns(event.person)
         situation = commands.Situation(
-            self._settings.bot.name, event, commands.argument(event.text), history, self._settings.mood
+            self._settings.bot.name,
+            event,
+            commands.argument(event.text),
+            history,
+            self._settings.mood,
+            self._letters(event.person),
         )
         effect = commands.run(command, situation)
         reply = _reply([event], effect.text, finish_reason="command")
@@ -128,13 +138,14 @@ class Responder:
         )
         check = self._check(burst, seen)
         ids = tuple(event.id for event in burst)
+        name = reply_id(ids, burst[0].again)
 
         def make_draft(so_far: str) -> Draft | None:
             shown = check.shown(so_far) if check else so_far
             if shown is None:
                 return None
             return Draft(
-                reply_id=reply_id(ids),
+                reply_id=name,
                 address=address,
                 person=burst[0].person,
                 in_reply_to=ids,
@@ -144,7 +155,7 @@ class Responder:
             )
 
         def draft(so_far: str) -> None:
-            on_draft(reply_id(ids), lambda: make_draft(so_far))
+            on_draft(name, lambda: make_draft(so_far))
 
         draft("")  # the mood is known before the first word is
         completion, decisions = self._generate_fit(prompt, draft, check)
@@ -228,7 +239,7 @@ def _reply(
 ) -> Reply:
     ids = tuple(event.id for event in burst)
     return Reply(
-        id=reply_id(ids),
+        id=reply_id(ids, burst[0].again),
         address=burst[0].address,
         text=text,
         in_reply_to=ids,

@@ -19,6 +19,7 @@ from core.errors import SettingsError
 from core.sections import (
     TONES,
     Bot,
+    DeadLetters,
     Generation,
     History,
     Inbox,
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     safety: Safety = Safety()
     history: History = History()
     inbox: Inbox = Inbox()
+    dead_letters: DeadLetters = DeadLetters()
     worker: Worker = Worker()
     stack: Stack = Stack()
     log: Log = Log()

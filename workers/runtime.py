@@ -101,6 +101,7 @@ class Runtime:
             count_tokens=models.count_tokens,
             budget=models.budget,
             all_turns=store.people.history,
+            letters=store.letters.of,
         )
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
@@ -174,7 +175,7 @@ class Runtime:
         except (EngineBroken, TimeoutError) as error:
             self._break(error)  # first, as Redis may be away
             # It may be the message that hangs a model, so that costs an attempt.
-            self._store.inbox.defer(claim, 0, count=isinstance(error, TimeoutError))
+            self._store.inbox.defer(claim, 0, count=isinstance(error, TimeoutError), why=str(error))
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -183,7 +184,7 @@ class Runtime:
                 log.exception("unexpected error while answering %s", claim.person)
             delay_s = conf.retry_s * 2 ** (min(claim.attempt, conf.max_attempts) - 1)
             log.warning("attempt %d for %s failed (%s); again in %.0f s", claim.attempt, claim.person, error, delay_s)
-            self._store.inbox.defer(claim, delay_s)
+            self._store.inbox.defer(claim, delay_s, why=f"{type(error).__name__}: {error}")
         return None
 
     def _break(self, error: EngineBroken | TimeoutError) -> None:
@@ -211,7 +212,7 @@ class Runtime:
         while True:
             try:
                 if answer.erase:
-                    self._store.people.drop_letters(claim.person)
+                    self._store.letters.drop(claim.person)
                 return self._store.inbox.commit(
                     claim,
                     answer.answered,
@@ -222,6 +223,7 @@ class Runtime:
                     decisions=answer.decisions,
                     notice=answer.notice,
                     notice_pause_s=int(self._settings.safety.notify_pause_h * 3600),
+                    unanswered=answer.unanswered,
                 )
             except StoreUnavailable as error:
                 if time.monotonic() > give_up or self._closing.wait(0.2):

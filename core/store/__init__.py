@@ -5,6 +5,7 @@ import redis
 from core.settings import Settings
 from core.store.connection import connect, translated
 from core.store.counts import Counts
+from core.store.dead import Letters
 from core.store.inbox import Claim, Inbox, WakeUp
 from core.store.notes import Notes
 from core.store.outbox import Delivery, NewsFeed, Outbox
@@ -19,6 +20,7 @@ __all__ = [
     "Counts",
     "Delivery",
     "Inbox",
+    "Letters",
     "NewsFeed",
     "Notes",
     "Outbox",
@@ -39,14 +41,16 @@ class Store:
 
     def __init__(self, url: str, settings: Settings, wake_up: WakeUp) -> None:
         self.redis: redis.Redis = connect(url)
-        self.inbox = Inbox(self.redis, settings.inbox, settings.history, wake_up)
+        self.inbox = Inbox(self.redis, settings.inbox, settings.history, settings.dead_letters, wake_up)
+        self.letters = Letters(self.redis, wake_up)
+        self._letters_kept = settings.dead_letters.keep
         self.people = People(self.redis, settings.history)
         self.counts = Counts(self.redis)
         self.workers = Workers(self.redis, settings.inbox.lease_s)
 
     def outbox(self, channel: str) -> Outbox:
         """Return the outbox of a channel."""
-        return Outbox(self.redis, channel)
+        return Outbox(self.redis, channel, self._letters_kept)
 
     def parts(self, channel: str) -> Parts:
         """Return what is known of a channel's replies at its network."""

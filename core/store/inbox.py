@@ -18,15 +18,16 @@ from pydantic import ValidationError
 from core.dialogue import Turn
 from core.errors import LeaseLost
 from core.events import Heard, MessageEvent, Reply
+from core.sections import DeadLetters
 from core.sections import History as HistorySettings
 from core.sections import Inbox as InboxSettings
 from core.store import keys
 from core.store.connection import script, translated
+from core.store.outbox import ONE_PROCESS_TTL_S
 
 log = logging.getLogger(__name__)
 
 MAX_EVENTS = 20  # of one claim; a longer burst is answered in more turns
-ONE_PROCESS_TTL_S = 86400  # a process that does not come back to its outbox by then never will
 Accepted = Literal["accepted", "duplicate", "full"]
 LeaseState = Literal["held", "lost", "stop"]
 WakeUp = Callable[[str], str]
@@ -51,11 +52,17 @@ class Inbox:
     """The inboxes of all persons. Thread-safe. ``wake_up`` makes the Celery message for a person."""
 
     def __init__(
-        self, client: "redis.Redis", settings: InboxSettings, history: HistorySettings, wake_up: WakeUp
+        self,
+        client: "redis.Redis",
+        settings: InboxSettings,
+        history: HistorySettings,
+        letters: DeadLetters,
+        wake_up: WakeUp,
     ) -> None:
         self._redis = client
         self._settings = settings
         self._history = history
+        self._letters = letters
         self._wake_up = wake_up
         self._accept = script(client, "accept")
         self._claim = script(client, "claim")
@@ -141,15 +148,18 @@ class Inbox:
         decisions: Sequence[str] = (),
         notice: Reply | None = None,
         notice_pause_s: int = 3600,
+        unanswered: bool = False,
     ) -> Claim | None:
         """Write an answer to the first ``answered`` events of the claim.
 
         Returns the next claim if more waits and ``go_on`` is set, else None; the lease is then given back. With
         ``erase`` the history goes first. ``decisions`` are counted; ``notice`` goes into its outbox unless one about
-        this person did within ``notice_pause_s``. Raises LeaseLost if the lease is no longer ours, or if this very
+        this person did within ``notice_pause_s``. ``unanswered``: the reply is but an apology, so the events and turns
+        become a dead letter. Raises LeaseLost if the lease is no longer ours, or if this very
         commit was applied before: in both cases nothing is written and nothing is to be done.
         """
         person = claim.person
+        written = [turn.model_dump_json(exclude_defaults=True) for turn in turns]
         answer = self._commit(
             [
                 keys.inbox(person),
@@ -164,6 +174,9 @@ class Inbox:
                 keys.told(person),
                 keys.COUNTS,
                 keys.outbox(notice.address.outbox if notice else reply.address.outbox),
+                keys.trouble(person),
+                keys.DEAD,
+                keys.DEAD_EVER,
             ],
             [
                 person,
@@ -181,9 +194,11 @@ class Inbox:
                 ONE_PROCESS_TTL_S if reply.address.via else 0,
                 notice.model_dump_json() if notice else "",
                 notice_pause_s,
+                self._letter(claim, answered, written) if unanswered else "",
+                self._letters.keep,
                 len(decisions),
                 *decisions,
-                *(turn.model_dump_json(exclude_defaults=True) for turn in turns),
+                *written,
             ],
         )
         state, *rest = answer
@@ -198,6 +213,14 @@ class Inbox:
             self.wake([person])
         return following
 
+    def _letter(self, claim: Claim, answered: int, turns: Sequence[str]) -> str:
+        with translated():
+            trouble = cast(str | None, self._redis.get(keys.trouble(claim.person)))
+        reason = f"no answer after {claim.attempt - 1} attempts: {trouble or 'the worker ended in mid-answer'}"
+        return json.dumps(
+            {"person": claim.person, "reason": reason, "events": claim.raw_events[:answered], "turns": turns}
+        )
+
     def _readable(self, person: str, token: str, attempt: int, raws: list[str], turns: list[str]) -> Claim | None:
         """Return the claim up to the first event that cannot be read; if that is its head, bury it: None."""
         events: list[MessageEvent] = []
@@ -208,26 +231,28 @@ class Inbox:
                 if events:
                     break
                 log.error("an event of %s cannot be read and is a dead letter: %s", person, error)
-                letter = json.dumps({"person": person, "reason": "the event cannot be read", "event": raw})
+                letter = json.dumps({"person": person, "reason": "the event cannot be read", "events": [raw]})
                 self._bury(
                     [
                         keys.inbox(person),
                         keys.lease(person),
                         keys.WAITING,
                         keys.attempts(person),
-                        keys.dead("inbox"),
+                        keys.DEAD,
+                        keys.DEAD_EVER,
                         keys.leases(_worker_of(token)),
                     ],
-                    [person, token, raw, letter],
+                    [person, token, raw, letter, self._letters.keep],
                 )
                 return None
         history = tuple(turn for turn in map(read_turn, turns) if turn)
         return Claim(person, token, int(attempt), tuple(raws[: len(events)]), tuple(events), history)
 
-    def defer(self, claim: Claim, delay_s: float, *, count: bool = True) -> None:
+    def defer(self, claim: Claim, delay_s: float, *, count: bool = True, why: str = "") -> None:
         """Give the lease back unanswered; the inbox is tried again after the delay, by whom it may be.
 
-        ``count=False`` takes the attempt back: nothing was wrong with the message.
+        ``count=False`` takes the attempt back: nothing was wrong with the message. ``why`` is kept for the dead
+        letter that may become of it.
         """
         self._defer(
             [
@@ -236,8 +261,9 @@ class Inbox:
                 keys.leases(_worker_of(claim.token)),
                 keys.later(claim.person),
                 keys.attempts(claim.person),
+                keys.trouble(claim.person),
             ],
-            [claim.person, claim.token, int(delay_s * 1000), int(not count)],
+            [claim.person, claim.token, int(delay_s * 1000), int(not count), " ".join(why.split())[:200]],
         )
 
     def renew(self, claims: Sequence[Claim]) -> list[LeaseState]:
@@ -254,9 +280,10 @@ class Inbox:
             self._redis.set(keys.stop(person), 1, px=self._lease_ms)
 
     def sweep(self) -> int:
-        """Wake the inboxes that wait without a lease; return how many."""
+        """Wake the inboxes that wait without a lease; return how many. Dead letters that are too old are dropped."""
         pause_ms = max(self._lease_ms, 2000)
-        persons = self._sweep([keys.WAITING, keys.QUEUE], [pause_ms, keys.LEASE_PREFIX])
+        kept_ms = int(self._letters.keep_days * 86_400_000)
+        persons = self._sweep([keys.WAITING, keys.QUEUE, keys.DEAD], [pause_ms, keys.LEASE_PREFIX, kept_ms])
         self.wake(persons)
         return len(persons)
 

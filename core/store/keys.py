@@ -24,7 +24,9 @@
 | rapport:feedback:PERSON | hash, expires | how a person rated replies: reply -> up, down |
 | rapport:told:PERSON | string, expires | a note about this person went out lately |
 | rapport:counts | hash | how often what was decided for safety: decision -> number; nothing about persons |
-| rapport:dead:CHANNEL | list | replies that could not be delivered, with the reason; ``inbox``: unreadable events |
+| rapport:trouble:PERSON | string, expires | why the last attempt at the head of the inbox failed |
+| rapport:dead | stream | dead letters: what could not be delivered or answered, with the reason |
+| rapport:dead-ever | counter | how many dead letters there ever were |
 | celery | list | Celery's queue: wake-ups |
 """
 
@@ -32,6 +34,8 @@ import hashlib
 
 PREFIX = "rapport:"
 COUNTS = PREFIX + "counts"
+DEAD = PREFIX + "dead"
+DEAD_EVER = PREFIX + "dead-ever"
 WAITING = PREFIX + "waiting"
 FENCE = PREFIX + "fence"
 LEASE_PREFIX = PREFIX + "lease:"
@@ -135,6 +139,6 @@ def told(person: str) -> str:
     return f"{PREFIX}told:{person}"
 
 
-def dead(channel: str) -> str:
-    """Dead letters."""
-    return f"{PREFIX}dead:{channel}"
+def trouble(person: str) -> str:
+    """Why the last attempt failed."""
+    return f"{PREFIX}trouble:{person}"

@@ -3,9 +3,8 @@
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import redis
@@ -18,23 +17,29 @@ from core.store.connection import script, translated
 log = logging.getLogger(__name__)
 
 COURIER_TTL_S = 5.0
+ONE_PROCESS_TTL_S = 86400  # a process that does not come back to its outbox by then never will
 Entry = tuple[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A reply and its entry in the stream, to be acknowledged when it was sent."""
+    """A reply and its entry in the stream, to be acknowledged when it was sent.
+
+    ``given_up``: it was a dead letter, and since when.
+    """
 
     entry: str
     reply: Reply
+    given_up: str = ""
 
 
 class Outbox:
     """The outbox of one channel, or of one process of it (Address.outbox). Thread-safe."""
 
-    def __init__(self, client: "redis.Redis", name: str) -> None:
+    def __init__(self, client: "redis.Redis", name: str, letters_kept: int) -> None:
         self._redis = client
         self._name = name
+        self._letters_kept = letters_kept
         self._stream = keys.outbox(name)
         self._settled = script(client, "settle")
         self._lead = script(client, "lead")
@@ -80,10 +85,11 @@ class Outbox:
         deliveries = []
         for entry, fields in entries:
             try:
-                deliveries.append(Delivery(entry, Reply.model_validate_json(fields["reply"])))
+                reply = Reply.model_validate_json(fields["reply"])
+                deliveries.append(Delivery(entry, reply, fields.get("since", "")))
             except (ValidationError, KeyError, TypeError) as error:  # None: the entry was deleted
                 log.error("a reply in the outbox %s cannot be read and is a dead letter: %s", self._name, error)
-                self._settle(entry, {"reason": "the reply cannot be read", "reply": fields} if fields else None)
+                self._settle(entry, _unreadable(fields) if fields else None)
         return deliveries
 
     def lead(self, process: str) -> bool:
@@ -118,12 +124,17 @@ class Outbox:
     def bury(self, delivery: Delivery, reason: str) -> None:
         """The reply can never be sent: keep it as a dead letter with its reason."""
         reply = delivery.reply
-        letter = {"person": reply.person, "reason": reason, "reply": reply.model_dump(mode="json")}
+        letter = {"person": reply.person, "reason": reason, "reply": reply.model_dump_json()}
+        if delivery.given_up:
+            letter["given_up"] = delivery.given_up
         self._settle(delivery.entry, letter)
 
     def _settle(self, entry: str, letter: dict[str, Any] | None) -> None:
-        written = json.dumps({"at": datetime.now(UTC).isoformat(), **letter}) if letter else ""
-        self._settled([self._stream, keys.dead(self._name)], [keys.GROUP, entry, written])
+        written = json.dumps({"outbox": self._name, **letter}) if letter else ""
+        self._settled(
+            [self._stream, keys.DEAD, keys.DEAD_EVER],
+            [keys.GROUP, entry, written, self._letters_kept],
+        )
 
     def publish(self, draft: Draft) -> None:
         """Send partial text to whoever listens now."""
@@ -159,3 +170,11 @@ class NewsFeed:
             return None
         kind = Heard if message["channel"] == self._heard else Draft
         return kind.model_validate_json(message["data"])
+
+
+def _unreadable(fields: dict[str, str]) -> dict[str, str]:
+    raw = fields.get("reply", json.dumps(fields))
+    person = ""
+    with suppress(ValueError, TypeError, AttributeError):
+        person = str(json.loads(raw).get("person", ""))
+    return {"person": person, "reason": "the reply cannot be read", "reply": raw}

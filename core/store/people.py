@@ -1,6 +1,5 @@
-"""What is kept of a person outside the inbox: history, ratings, dead letters. The history is written by the commit."""
+"""What is kept of a person outside the inbox: history and ratings. The history is written by the commit."""
 
-import json
 from typing import Literal, cast
 
 import redis
@@ -42,16 +41,6 @@ class People:
             both.hset(key, reply_id, verdict)
             both.expire(key, int(self._settings.ttl_days * 86400))
             both.execute()
-
-    def drop_letters(self, person: str) -> int:
-        """Erase the dead letters that were meant for this person, on all channels; return how many."""
-        dropped = 0
-        with translated():
-            for key in self._redis.scan_iter(match=keys.dead("*"), count=1000):
-                for letter in cast(list[str], self._redis.lrange(key, 0, -1)):
-                    if json.loads(letter).get("person") == person:
-                        dropped += self._redis.lrem(key, 1, letter)
-        return dropped
 
 
 def _rated(turn: Turn, ratings: dict[str, str]) -> Turn:

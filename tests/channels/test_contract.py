@@ -201,7 +201,7 @@ def test_when_the_answer_is_missing_it_is_not_sent_twice_unmarked(double: Double
 def test_what_can_never_be_sent_is_a_dead_letter_and_holds_up_nobody(double: Double, store: Store) -> None:
     double.fault("post", "refuse")
     double.say("hello")
-    eventually(lambda: store.redis.llen(keys.dead(double.name)) == 1)
+    eventually(lambda: len(store.letters.all()) == 1)
     double.say("bye")
     settled(double, "you said bye")
     assert texts(double) == ["you said bye"]

@@ -145,8 +145,8 @@ async def test_what_can_never_be_sent_is_a_dead_letter(adapter: ListAdapter, sto
     put(store, "1")
     put(store, "2")
     await until(lambda: adapter.sent == ["2"])
-    await until(lambda: store.redis.llen(keys.dead("list")) == 1)
-    assert "kicked" in store.redis.lindex(keys.dead("list"), 0)
+    await until(lambda: len(store.letters.all()) == 1)
+    assert "kicked" in store.letters.all()[0].reason
 
 
 async def test_what_was_not_sent_is_sent_by_the_next_process(store: Store) -> None:

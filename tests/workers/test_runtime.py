@@ -1,6 +1,5 @@
 """From a claim to a commit, with scripted models on a real Redis."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 
@@ -349,9 +348,7 @@ def test_forget_erases_every_trace(start: Start, store: Store) -> None:
     runtime.drain(PERSON)
     (reply,) = replies(store)
     assert "2 messages" in reply.text
-    assert [json.loads(one)["reply"]["person"] for one in store.redis.lrange(keys.dead("test"), 0, -1)] == [
-        "test:-:bob"
-    ]
+    assert [letter.person for letter in store.letters.all()] == ["test:-:bob"]
     assert not [key for key in store.redis.scan_iter("rapport:*") if PERSON in key and "seen" not in key]
 
 

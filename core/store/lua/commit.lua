@@ -1,17 +1,17 @@
 -- Everything that an answer changes, at once or not at all: answered events go, history grows, the reply goes out.
 -- KEYS inbox, lease, waiting, attempts, history, outbox, leases of this worker, stop, feedback, told, counts,
---      outbox of the notice
+--      outbox of the notice, trouble, dead letters, dead letters ever
 -- ARGV person, token, answered, last answered event, reply, erase?, max_turns, history_ttl_s, go on?, lease_ms,
 --      max_events, prompt_turns, outbox_ttl_s (0: for ever), notice (empty: none), notice_pause_s,
---      number of decisions, decision..., turn...
+--      letter (empty: none), letters kept, number of decisions, decision..., turn...
 -- Returns {'lost'}, {'done'}, {'waiting'} (more is there, but the lease is given back) or
 -- {'more', attempt, events, latest turns} (the lease is kept).
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'lost'} end
 if redis.call('LINDEX', KEYS[1], ARGV[3] - 1) ~= ARGV[4] then return {'lost'} end
 redis.call('LTRIM', KEYS[1], ARGV[3], -1)
-redis.call('DEL', KEYS[4], KEYS[8])
+redis.call('DEL', KEYS[4], KEYS[8], KEYS[13])
 if ARGV[6] == '1' then redis.call('DEL', KEYS[5], KEYS[9], KEYS[10]) end
-local turns_from = 17 + ARGV[16]
+local turns_from = 19 + ARGV[18]
 if #ARGV >= turns_from then
   for i = turns_from, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
   redis.call('LTRIM', KEYS[5], -tonumber(ARGV[7]), -1)
@@ -19,7 +19,11 @@ if #ARGV >= turns_from then
 end
 redis.call('XADD', KEYS[6], '*', 'reply', ARGV[5])
 if ARGV[13] ~= '0' then redis.call('EXPIRE', KEYS[6], ARGV[13]) end
-for i = 17, turns_from - 1 do redis.call('HINCRBY', KEYS[11], ARGV[i], 1) end
+for i = 19, turns_from - 1 do redis.call('HINCRBY', KEYS[11], ARGV[i], 1) end
+if ARGV[16] ~= '' then
+  redis.call('XADD', KEYS[14], 'MAXLEN', ARGV[17], '*', 'letter', ARGV[16])
+  redis.call('INCR', KEYS[15])
+end
 if ARGV[14] ~= '' then
   if redis.call('SET', KEYS[10], 1, 'NX', 'EX', ARGV[15]) then
     redis.call('XADD', KEYS[12], '*', 'reply', ARGV[14])

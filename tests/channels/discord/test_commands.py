@@ -129,8 +129,8 @@ def test_a_discreet_answer_that_cannot_be_given_is_a_dead_letter(
         double.command("mood", place="group")
         eventually(lambda: double.acknowledged)
         double.rest.token_s = 0
-    eventually(lambda: store.redis.llen(keys.dead("discord")))
-    assert "takes no direct messages" in store.redis.lindex(keys.dead("discord"), 0)  # type: ignore[operator]
+    eventually(lambda: store.letters.all())
+    assert "takes no direct messages" in store.letters.all()[0].reason
     assert not double.posts
 
 

@@ -211,6 +211,6 @@ def test_what_the_double_tells_of_a_refusal_is_the_reason_of_the_dead_letter(
     double.rest.refusals[double.world.general] = 50013
     with caplog.at_level(logging.ERROR):
         double.say("hello", place="group")
-        eventually(lambda: store.redis.llen(keys.dead("discord")))
-    assert "the bot lacks a permission there" in store.redis.lindex(keys.dead("discord"), 0)  # type: ignore[operator]
+        eventually(lambda: store.letters.all())
+    assert "the bot lacks a permission there" in store.letters.all()[0].reason
     assert double.token not in caplog.text

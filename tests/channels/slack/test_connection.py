@@ -7,7 +7,7 @@ import pytest
 from channels.slack import sockets, teams
 from channels.slack.settings import Credentials, credentials
 from core.errors import SettingsError
-from core.store import Store, keys
+from core.store import Store
 from tests.channels.path import ChannelThread, Worker
 from tests.channels.slack.conftest import Connect
 from tests.channels.slack.seen import calls, posted
@@ -128,9 +128,9 @@ def test_what_can_never_arrive_is_a_dead_letter_with_its_reason(
         eventually(lambda: slack.acknowledged)
         for name, value in change.items():
             setattr(slack.home.channel(), name, value)
-    letter = eventually(lambda: store.redis.lindex(keys.dead("slack"), 0))
+    (letter,) = eventually(lambda: store.letters.all())
 
-    assert reason in str(letter)
+    assert reason in letter.reason
 
 
 @pytest.mark.usefixtures("channel")

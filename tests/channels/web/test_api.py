@@ -197,7 +197,7 @@ def test_a_reply_for_which_nobody_waits_is_in_the_history(make_stack: MakeStack)
         eventually(lambda: texts(client, "mia") == ["hello\nstill there?", "you said hello\nstill there?"])
         # Delivered for good: nothing is left to send, nothing is a dead letter.
         eventually(lambda: stack.store.redis.xlen(keys.outbox("web")) == 0)
-        assert stack.store.redis.llen(keys.dead("web")) == 0
+        assert not stack.store.letters.all()
 
 
 def test_who_waits_when_the_channel_ends_is_told_where_the_answer_will_be(make_stack: MakeStack) -> None:

@@ -231,8 +231,8 @@ def test_an_event_that_cannot_be_read_blocks_nobody(store: Store) -> None:
     assert [one.id for one in taken.events] == ["e1"]
     assert answer(store, taken) is None
     assert store.inbox.claim(PERSON, "w1") is None
-    assert store.redis.llen(keys.dead("inbox")) == 2
-    assert store.people.drop_letters(PERSON) == 2
+    assert len(store.letters.all()) == 2
+    assert store.letters.drop(PERSON) == 2
 
 
 def test_a_turn_that_cannot_be_read_is_left_out(store: Store) -> None:

@@ -1,0 +1,126 @@
+"""Dead letters: replies that could not be delivered, messages that could not be answered; kept until somebody looks.
+
+They are written by the scripts that give something up (lua/settle.lua, bury.lua, commit.lua), in one step with all
+else that changes then. At most ``[dead_letters] keep`` are kept, for ``keep_days``; the workers' sweep drops older
+ones.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+
+import redis
+
+from core.events import Letter, event_of
+from core.store import keys
+from core.store.connection import script, translated
+from core.store.inbox import WakeUp
+from core.store.outbox import ONE_PROCESS_TTL_S
+
+log = logging.getLogger(__name__)
+
+
+class Letters:
+    """The dead letters of all channels. Thread-safe."""
+
+    def __init__(self, client: "redis.Redis", wake_up: WakeUp) -> None:
+        self._redis = client
+        self._wake_up = wake_up
+        self._resend = script(client, "resend")
+        self._reopen = script(client, "reopen")
+
+    def count(self) -> tuple[int, int]:
+        """Return how many letters are kept, and how many there ever were."""
+        with translated():
+            both = self._redis.pipeline()
+            both.xlen(keys.DEAD)
+            both.get(keys.DEAD_EVER)
+            kept, ever = both.execute()
+        return int(kept), int(ever or 0)
+
+    def all(self) -> list[Letter]:
+        """Return all letters, oldest first."""
+        with translated():
+            entries = cast(list[tuple[str, dict[str, str]]], self._redis.xrange(keys.DEAD))
+        return [letter for entry, fields in entries if (letter := _letter(entry, fields.get("letter", "")))]
+
+    def of(self, person: str) -> list[Letter]:
+        """Return the letters that hold something that this person wrote or was to read."""
+        return [letter for letter in self.all() if letter.person == person]
+
+    def replay(self, letter: Letter) -> bool:
+        """Put it back on the path: a reply into its outbox, messages into their inbox. False: it is gone already.
+
+        The reply keeps its id, so what of it is known to be at its network is not sent again (for ``parts.TTL_S``).
+        Messages get a reply with an id of its own, as the apology has theirs. Raises ValueError for a letter that
+        cannot be replayed: nobody knows where it belongs.
+        """
+        if letter.reply is not None:
+            if not letter.outbox:
+                raise ValueError("it names no outbox")
+            via = letter.outbox.partition(".")[2]
+            return bool(
+                self._resend(
+                    [keys.DEAD, keys.outbox(letter.outbox)],
+                    [letter.id, letter.reply, letter.since.isoformat(), ONE_PROCESS_TTL_S if via else 0],
+                )
+            )
+        person = letter.person
+        if not person or not letter.events:
+            raise ValueError("it names no person or holds no message")
+        return bool(
+            self._reopen(
+                [
+                    keys.DEAD,
+                    keys.inbox(person),
+                    keys.lease(person),
+                    keys.WAITING,
+                    keys.QUEUE,
+                    keys.history(person),
+                ],
+                [
+                    letter.id,
+                    person,
+                    self._wake_up(person),
+                    len(letter.turns),
+                    *letter.turns,
+                    *map(_once_more, letter.events),
+                ],
+            )
+        )
+
+    def purge(self, letters: Sequence[Letter]) -> int:
+        """Erase these letters; return how many were still there."""
+        if not letters:
+            return 0
+        with translated():
+            return int(self._redis.xdel(keys.DEAD, *(letter.id for letter in letters)))
+
+    def drop(self, person: str) -> int:
+        """Erase the letters of a person; return how many."""
+        return self.purge(self.of(person))
+
+
+def oldest(letter: Letter) -> datetime:
+    """Return when the oldest thing in this letter was said: a letter may be young and what it holds be old."""
+    said = [event.sent_at for raw in letter.events if (event := event_of(raw))]
+    return min([letter.since, *said])
+
+
+def _letter(entry: str, raw: str) -> Letter | None:
+    try:
+        return Letter.model_validate(json.loads(raw) | {"id": entry})
+    except (ValueError, TypeError):  # a newer release may write them in another way
+        log.warning("the dead letter %s cannot be read", entry)
+        return None
+
+
+def _once_more(raw: str) -> str:
+    """Return the event with its number of replays counted up."""
+    try:
+        fields: Any = json.loads(raw)
+        return json.dumps(fields | {"again": int(fields.get("again", 0)) + 1})
+    except (ValueError, TypeError, AttributeError):
+        return raw
