@@ -19,8 +19,8 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from core.dialogue import PromptMessage, Tone
 from core.errors import GenerationFailed
+from workers.engine.shaping import NOTE_OPEN, shaped
 
-NOTE_OPEN = "[Note on tone, not from the person:"
 PERSONA_LINE = "your persona: "
 _SENTINEL = "sentinel%dsentinel"
 _BRACKETED = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]|\{[^{}\s]+\}")
@@ -95,9 +95,10 @@ class TemplateRenderer(Renderer):
         self._markers = by_length([*{*self._markers, *self._scaffold(), *notes}])
 
     def _encode(self, messages: Sequence[PromptMessage], tone: Tone) -> list[int]:
-        shaped = list(messages) if self._knows_tone else self._shaped(messages, tone)
+        if not self._knows_tone:
+            messages = shaped(messages, tone, system=self._takes_system, reply_first=self._takes_reply_first)
         try:
-            return self._tokenize(self._render(shaped, tone))
+            return self._tokenize(self._render(messages, tone))
         except Exception as error:  # a template raises what it likes
             raise GenerationFailed(f"The model's chat template refuses this conversation: {error}") from error
 
@@ -107,23 +108,6 @@ class TemplateRenderer(Renderer):
         text = self._tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=True, **variables)
         assert isinstance(text, str)
         return text
-
-    def _shaped(self, messages: Sequence[PromptMessage], tone: Tone) -> list[PromptMessage]:
-        """Bring the messages into the form that strict templates demand, and add the note on the tone."""
-        shaped: list[PromptMessage] = []
-        for message in messages:
-            if message.role == "system" and not self._takes_system:
-                message = message.model_copy(update={"role": "user"})
-            if not shaped and message.role == "assistant" and not self._takes_reply_first:
-                continue
-            if shaped and shaped[-1].role == message.role:
-                joined = f"{shaped.pop().content}\n\n{message.content}"
-                message = message.model_copy(update={"content": joined})
-            shaped.append(message)
-        if shaped and shaped[-1].role == "user":
-            noted = f"{shaped[-1].content}\n\n{NOTE_OPEN} {tone.guidance}]"
-            shaped[-1] = shaped[-1].model_copy(update={"content": noted})
-        return shaped
 
     def _shows(self, *roles: str) -> bool:
         """Does the template render these roles, each with its content?"""
