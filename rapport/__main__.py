@@ -1,17 +1,18 @@
-"""The command ``rapport``: its subcommands, and how an error ends it. What they do is in local.py and doctor.py."""
+"""The command ``rapport``: its subcommands, and how an error ends it. What they do is in files of their own."""
 
 import sys
 
 import typer
 
 from core.errors import RapportError
-from rapport import networks
+from rapport import dead, networks
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="A messaging bot that reads the mood and answers in a fitting tone.",
 )
+app.add_typer(dead.app, name="dead")
 app.add_typer(networks.slack, name="slack")
 app.add_typer(networks.telegram, name="telegram")
 app.add_typer(networks.discord, name="discord")

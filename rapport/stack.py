@@ -229,6 +229,22 @@ def running_url(data: Path) -> str | None:
         return None
 
 
+def url_of_running(settings: Settings) -> str:
+    """Return the address of the Redis that REDIS_URL names, or of the private one of a Rapport that runs here.
+
+    Raises StoreUnavailable if neither is there to answer.
+    """
+    given = settings.redis_url.get_secret_value() if settings.redis_url else ""
+    if given:
+        if answers(given):
+            return given
+        raise StoreUnavailable("The Redis that REDIS_URL names does not answer. Start it, or correct REDIS_URL.")
+    url = running_url(data_folder(settings))
+    if url:
+        return url
+    raise StoreUnavailable("Nothing runs on this data folder, and REDIS_URL is not set. Start `rapport up`, or set it.")
+
+
 def _write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read, in one step."""
     new = path.with_suffix(".new")

@@ -4,7 +4,7 @@ import pytest
 
 from core import commands
 from core.dialogue import Address, Sentiment, Turn
-from core.events import MessageEvent
+from core.events import Letter, MessageEvent, Reply
 from core.sections import Mood
 
 DIRECT = Address(channel="terminal", space="ada")
@@ -73,6 +73,25 @@ def test_export_hands_over_everything() -> None:
     assert "my cat" in text
     assert "negative" in text
     assert "oh no" in text
+
+
+def test_export_hands_over_what_could_not_be_delivered_or_answered() -> None:
+    said = MessageEvent(id="e", address=DIRECT, user="ada", text="my lost cat")
+    reply = Reply(id="r", address=DIRECT, text="my late word", in_reply_to=("e",), person="p")
+    command = reply.model_copy(update={"text": "all that I keep", "finish_reason": "command"})
+    letters = (
+        Letter(id="1767323040000-0", reason="r", events=(said.model_dump_json(), "no json")),
+        Letter(id="1767323040000-1", reason="r", reply=reply.model_dump_json()),
+        Letter(id="1767323040000-2", reason="r", reply=command.model_dump_json()),
+        Letter(id="1767323040000-3", reason="r", reply="no reply"),
+    )
+    situation = commands.Situation("Rapport", said, "", (), Mood(), letters)
+    text = commands.run(commands.TABLE["export"], situation).text
+    assert "my lost cat" in text
+    assert "no json" in text
+    assert "2026-01-02 03:04 what I could not deliver: my late word" in text
+    assert "no reply" in text
+    assert "all that I keep" not in text, "that stands above"
 
 
 def test_private_commands_show_nothing_in_a_shared_place() -> None:
