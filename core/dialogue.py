@@ -116,9 +116,10 @@ class Prompt(Record):
 
 
 class Completion(Record):
-    """Output of the chat model."""
+    """Output of the chat model. ``reused_tokens`` of the prompt's needed no work, being known from before."""
 
     text: str
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
+    reused_tokens: int = 0

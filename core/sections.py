@@ -99,6 +99,7 @@ class Generation(Section):
     model: str = "models/starter-chat"
     fallback: tuple[str, ...] = ()
     device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8", "int4"] = "auto"
     max_new_tokens: int = Field(80, ge=1, le=4096)
     context_tokens: int = Field(4096, ge=64)
     temperature: float = Field(0.4, ge=0, le=2)
@@ -107,6 +108,7 @@ class Generation(Section):
     num_beams: int = Field(1, ge=1, le=16)
     batch: int = Field(16, ge=1, le=512)
     queue: int = Field(256, ge=1)
+    cache_gib: float = Field(0, ge=0)
     timeout_s: float = Field(120, gt=0)
 
     @property
