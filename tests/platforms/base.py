@@ -67,22 +67,11 @@ class Dropped(Exception):
     """The connection of this request is to be closed without an answer."""
 
 
-class Double(ABC):
-    """A platform on loopback. Subclasses add the routes and what people can do."""
-
-    name: str
-    text_limit: int
+class Server(ABC):
+    """A server on loopback, in a thread of its own."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.posts: list[Post] = []
-        self.violations: list[str] = []
-        self.acknowledged: list[tuple[str, float]] = []  # event, seconds from its delivery to its acknowledgement
-        self.signs: list[tuple[str, float]] = []  # place, when: status, reaction or typing shown by the bot
-        self.feedback_buttons = 0
         self.port = 0
-        self._faults: dict[str, list[Fault]] = {}
-        self._points: dict[str, list[Callable[[], None]]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"double-{type(self).__name__}")
 
@@ -99,19 +88,37 @@ class Double(ABC):
         self._loop.close()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run something on the double's loop, from a test's thread; return its result."""
+        """Run something on the server's loop, from a test's thread; return its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
 
     async def _serve(self) -> None:
         self._runner = web.AppRunner(self.application(), shutdown_timeout=0.2)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
     @abstractmethod
     def application(self) -> web.Application:
         """Return the routes."""
+
+
+class Double(Server):
+    """A platform on loopback. Subclasses add the routes and what people can do."""
+
+    name: str
+    text_limit: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.posts: list[Post] = []
+        self.violations: list[str] = []
+        self.acknowledged: list[tuple[str, float]] = []  # event, seconds from its delivery to its acknowledgement
+        self.signs: list[tuple[str, float]] = []  # place, when: status, reaction or typing shown by the bot
+        self.feedback_buttons = 0
+        self._faults: dict[str, list[Fault]] = {}
+        self._points: dict[str, list[Callable[[], None]]] = {}
 
     @property
     @abstractmethod
