@@ -72,7 +72,8 @@ class Reading(Record):
 class Tone(Record):
     """How a reply should sound: a name that small models know, and guidance in words for larger ones.
 
-    What is set of the generation's own settings overrides those of the engine, as far as it can.
+    What is set of the generation's own settings overrides those of the engine, as far as it can. ``valence`` is the
+    lowest and the highest that a reply in this tone should have.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Tone(Record):
     temperature: float | None = None
     top_p: float | None = None
     max_new_tokens: int | None = None
+    valence: tuple[float, float] | None = None
 
 
 class Turn(Record):

@@ -4,9 +4,9 @@ How they are read, and what comes before what, is in settings.py. A channel's ow
 """
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from core import remote
 
@@ -14,7 +14,7 @@ from core import remote
 NOTIFY = r"slack:[A-Z0-9]+/[A-Z0-9]+|telegram:-?\d+(?:/\d+)?|discord:\d+"
 # What a person can feel, from the gravest to the lightest (core/tone.py chooses by this order), and how the reply
 # should sound. settings.toml overrides it key by key. The names are words that the starter model has learnt.
-TONES: dict[str, dict[str, str | float]] = {
+TONES: dict[str, dict[str, str | float | tuple[float, float]]] = {
     "angry": {
         "name": "calm",
         "guidance": (
@@ -23,6 +23,7 @@ TONES: dict[str, dict[str, str | float]] = {
         ),
         "temperature": 0.2,
         "max_new_tokens": 60,
+        "valence": (-0.8, 0.2),
     },
     "sad": {
         "name": "empathetic",
@@ -31,6 +32,7 @@ TONES: dict[str, dict[str, str | float]] = {
             "at most one gentle question. No advice unless asked, no silver lining, no jokes."
         ),
         "temperature": 0.3,
+        "valence": (-1.0, 0.1),
     },
     "frustrated": {
         "name": "empathetic",
@@ -39,6 +41,7 @@ TONES: dict[str, dict[str, str | float]] = {
             "help, to the point. No cheerfulness, no jokes, no exclamation marks."
         ),
         "temperature": 0.3,
+        "valence": (-1.0, 0.1),
     },
     "anxious": {
         "name": "reassuring",
@@ -47,6 +50,7 @@ TONES: dict[str, dict[str, str | float]] = {
             "step. Promise nothing you cannot know."
         ),
         "temperature": 0.3,
+        "valence": (-0.6, 0.5),
     },
     "confused": {
         "name": "clarifying",
@@ -55,6 +59,7 @@ TONES: dict[str, dict[str, str | float]] = {
             "question that clears it up. Never make them feel slow."
         ),
         "temperature": 0.2,
+        "valence": (-0.4, 0.4),
     },
     "easing": {
         "name": "reassuring",
@@ -62,21 +67,28 @@ TONES: dict[str, dict[str, str | float]] = {
             "The person has been having a hard time and it may be easing. Be gentle, keep what was said in "
             "mind, and be glad with them if the news is good."
         ),
+        "valence": (-0.3, 0.7),
     },
     "neutral": {
         "name": "plain",
         "guidance": ("Be plain, friendly and brief."),
+        "valence": (-0.3, 0.5),
     },
     "grateful": {
         "name": "cheerful",
         "guidance": ("The person thanks you. Take it gladly and simply, in a few words, and leave the door open."),
         "max_new_tokens": 60,
+        "valence": (0.2, 1.0),
     },
     "happy": {
         "name": "cheerful",
         "guidance": ("The person is glad. Share the joy, be casual and lively."),
+        "valence": (0.2, 1.0),
     },
 }
+
+
+Valence = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Section(BaseModel):
@@ -106,10 +118,18 @@ class Generation(Section):
     top_p: float = Field(0.9, gt=0, le=1)
     repetition_penalty: float = Field(1.1, ge=1, le=2)
     num_beams: int = Field(1, ge=1, le=16)
+    best_of: int = Field(1, ge=1, le=8)
     batch: int = Field(16, ge=1, le=512)
     queue: int = Field(256, ge=1)
     cache_gib: float = Field(0, ge=0)
     timeout_s: float = Field(120, gt=0)
+
+    @field_validator("best_of")
+    @classmethod
+    def _can_differ(cls, count: int, info: ValidationInfo) -> int:
+        if count > 1 and info.data.get("temperature") == 0:
+            raise ValueError("it needs a temperature above 0, as greedy candidates are all the same; or set it to 1")
+        return count
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -136,7 +156,8 @@ class SentimentSettings(Section):
 class ToneRow(Section):
     """How a reply to one feeling should sound: a word that small models know, and guidance for larger ones.
 
-    What it says of the generation overrides [generation]; a reply never gets longer than that allows.
+    What it says of the generation overrides [generation]; a reply never gets longer than that allows. ``valence`` is
+    the lowest and the highest that a reply in this tone should have, by which best_of chooses.
     """
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z -]*$")
@@ -144,6 +165,14 @@ class ToneRow(Section):
     temperature: float | None = Field(None, gt=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     max_new_tokens: int | None = Field(None, ge=1, le=4096)
+    valence: tuple[Valence, Valence] | None = None
+
+    @field_validator("valence")
+    @classmethod
+    def _is_a_band(cls, band: tuple[float, float] | None) -> tuple[float, float] | None:
+        if band and band[0] > band[1]:
+            raise ValueError("it must be the lowest and then the highest valence, such as [-1.0, 0.1]")
+        return band
 
 
 class Mood(Section):

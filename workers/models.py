@@ -3,7 +3,8 @@
 import os
 
 from core.settings import Settings
-from workers.runtime import Models
+from workers.best_of import BestOf
+from workers.runtime import Models, Submit
 
 
 def load_models(settings: Settings) -> Models:
@@ -23,13 +24,18 @@ def load_models(settings: Settings) -> Models:
     encoder = Encoder.load(settings.sentiment)
     chat = ChatEngine.load(settings.generation)
 
+    submit: Submit = chat.submit
+    if settings.generation.best_of > 1:
+        check = settings.safety.check_replies
+        submit = BestOf(submit, encoder.read, settings.generation.best_of, check=check).submit
+
     def close() -> None:
         chat.close()
         encoder.close()
 
     return Models(
         read_mood=lambda text: encoder.read([text])[0],
-        submit=chat.submit,
+        submit=submit,
         count_tokens=chat.count_tokens,
         budget=chat.prompt_tokens,
         close=close,

@@ -1,0 +1,107 @@
+"""Several candidates for one reply, drawn together: the one that fits best is sent. Works with any model.
+
+Which one fits best is decided in core/fitness.py. How the candidates are batched is the engine's business.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from core.dialogue import Completion, Prompt, Reading, Sentiment
+from core.errors import EngineFull, GenerationFailed
+from core.fitness import ANY_VALENCE, Candidate, choose
+from core.safety import ReplyCheck
+from workers.runtime import RunningGeneration, Submit
+
+log = logging.getLogger(__name__)
+
+Read = Callable[[Sequence[str]], list[Reading]]
+_UNREAD = Reading(
+    sentiment=Sentiment.of({"negative": 0.0, "neutral": 1.0, "positive": 0.0}), embedding=()
+)  # what is said of texts that the encoder fails on
+
+
+class BestOf:
+    """Draws ``count`` candidates for each prompt. Thread-safe as long as ``submit`` and ``read`` are.
+
+    ``read`` is called with all texts of a turn at once; ``check`` says whether what must not be sent is looked for.
+    """
+
+    def __init__(self, submit: Submit, read: Read, count: int, *, check: bool) -> None:
+        self._submit = submit
+        self._read = read
+        self._count = count
+        self._check = check
+
+    def submit(self, prompt: Prompt, on_text: Callable[[str], None]) -> RunningGeneration:
+        """Submit the candidates and return them as one generation; raises what the first of them raises.
+
+        Nothing is streamed, as nobody knows yet which one is sent. An engine that gets full on the way is content
+        with fewer candidates.
+        """
+        running = [self._submit(prompt, _unheard)]
+        try:
+            while len(running) < self._count:
+                running.append(self._submit(prompt, _unheard))
+        except EngineFull:
+            log.info("the engine is full: %d candidates instead of %d", len(running), self._count)
+        return _Candidates(running, lambda completions: self._best(prompt, completions))
+
+    def _best(self, prompt: Prompt, completions: Sequence[Completion]) -> Completion:
+        if len(completions) == 1:
+            return completions[0]
+        asked, *readings = self._readings([prompt.messages[-1].content, *(one.text for one in completions)])
+        check = ReplyCheck(one.content for one in prompt.messages if one.role != "assistant")
+        candidates = [
+            Candidate(
+                text=one.text,
+                ended=one.finish_reason == "stop",
+                refused=self._check and check.fault(one.text) is not None,
+                reading=reading,
+            )
+            for one, reading in zip(completions, readings, strict=True)
+        ]
+        earlier = [message.content for message in prompt.messages if message.role == "assistant"]
+        band = prompt.tone.valence or ANY_VALENCE
+        return completions[choose(candidates, band, asked, earlier)]
+
+    def _readings(self, texts: list[str]) -> list[Reading]:
+        try:
+            return self._read(texts)
+        except GenerationFailed as error:
+            log.warning("the candidates of a reply cannot be read, so the first without a flaw is sent: %s", error)
+            return [_UNREAD] * len(texts)
+
+
+class _Candidates:
+    """The candidates of one reply as one running generation."""
+
+    def __init__(self, running: list[RunningGeneration], best: Callable[[Sequence[Completion]], Completion]) -> None:
+        self._running = running
+        self._best = best
+
+    def result(self, timeout_s: float | None = None) -> Completion:
+        """Return the best of those that succeed in time; raises what the first one raised if none does."""
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        completions: list[Completion] = []
+        failures: list[Exception] = []
+        for one in self._running:
+            try:
+                completions.append(one.result(None if end is None else max(0.0, end - time.monotonic())))
+            except Exception as error:
+                one.cancel()
+                failures.append(error)
+        if not completions:
+            raise failures[0]
+        if failures:
+            log.warning("%d of %d candidates failed: %s", len(failures), len(self._running), failures[0])
+        return self._best(completions)
+
+    def cancel(self) -> None:
+        """End them all; the result then is the best of what was written so far."""
+        for one in self._running:
+            one.cancel()
+
+
+def _unheard(text: str) -> None:
+    """Partial text of a candidate is for nobody."""
