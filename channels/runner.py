@@ -7,6 +7,7 @@ the other; a reply that must wait holds up its own address only. What people see
 import asyncio
 import contextlib
 import logging
+import math
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, InputErro
 from core.events import MessageEvent
 from core.process import process_name
 from core.sections import Inbox as InboxSettings
-from core.store import Delivery, Store
+from core.store import Delivery, Refusal, Store
 from core.store.outbox import COURIER_TTL_S
 
 log = logging.getLogger(__name__)
@@ -106,8 +107,9 @@ class Runner:
         if accepted == "accepted" and commands.parse(event.text) is commands.TABLE["stop"]:
             # The inbox keeps order, so the command itself waits behind the reply that it is to end.
             await asyncio.to_thread(self._store.inbox.request_stop, event.person)
-        if accepted == "full":
-            raise InputError("too_many", "I am still working on your earlier messages. Wait for my answer, then go on.")
+        if isinstance(accepted, Refusal):
+            log.info("event %s is refused: %s", event.id, accepted)
+            raise _error_of(accepted)
         return accepted == "accepted"
 
     async def _deliver(self) -> None:
@@ -243,6 +245,17 @@ class Runner:
             await asyncio.to_thread(self._outbox.resign, self._consumer)
         except StoreUnavailable:
             log.info("Redis is away; that this process sends runs out by itself")
+
+
+def _error_of(refusal: Refusal) -> InputError:
+    if refusal.why == "full":
+        text = "I am still working on your earlier messages. Wait for my answer, then go on."
+        return InputError("too_many", text, retry_after_s=5, told=not refusal.first)
+    when = math.ceil(refusal.wait_s)
+    in_words = f"{when} second{'s' if when > 1 else ''}" if when < 90 else f"{math.ceil(when / 60)} minutes"
+    what = "You write" if refusal.whose == "person" else "People write to me here"
+    text = f"{what} faster than I can follow. I did not take that message: please send it again in {in_words}."
+    return InputError("too_fast", text, retry_after_s=refusal.wait_s, told=not refusal.first)
 
 
 def _storable(event: MessageEvent) -> MessageEvent:

@@ -27,11 +27,17 @@ class SettingsError(RapportError):
 
 
 class InputError(RapportError):
-    """A message cannot be taken. ``code`` is stable and meant for programs, the text for people."""
+    """A message cannot be taken. ``code`` is stable and meant for programs, the text for people.
 
-    def __init__(self, code: str, text: str) -> None:
+    ``retry_after_s``: then it could be. ``told``: the person was told so a short while ago, so that a network on which
+    nobody waits for an answer is not troubled again.
+    """
+
+    def __init__(self, code: str, text: str, *, retry_after_s: float = 0, told: bool = False) -> None:
         super().__init__(text)
         self.code = code
+        self.retry_after_s = retry_after_s
+        self.told = told
 
 
 class StoreUnavailable(RapportError):

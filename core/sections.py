@@ -243,6 +243,10 @@ class Inbox(Section):
 
     max_chars: int = Field(8000, ge=1, le=100_000)
     max_waiting: int = Field(50, ge=1)
+    person_per_minute: float = Field(20, ge=0)
+    person_burst: float = Field(60, ge=1)
+    workspace_per_minute: float = Field(0, ge=0)
+    workspace_burst: float = Field(600, ge=1)
     seen_days: float = Field(3, gt=0)
     stale_hours: float = Field(12, gt=0)
     lease_s: float = Field(5, ge=0.5)

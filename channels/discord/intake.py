@@ -200,7 +200,8 @@ class Intake:
                     await self._catch_up.spoke(event.address.space, event.id.rpartition(":")[2])
                 return
             except InputError as error:
-                self._begin(self._tell(event, str(error)))
+                if not error.told:
+                    self._begin(self._tell(event, str(error)))
                 return
             except StoreUnavailable as error:
                 log.warning("a message waits: %s", error)

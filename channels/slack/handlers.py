@@ -176,7 +176,8 @@ class Handlers:
         try:
             fresh = await accept(event)
         except InputError as error:
-            await self._tell(team, event, str(error))
+            if not error.told:
+                await self._tell(team, event, str(error))
             return False
         if fresh and event.address.direct and event.address.thread:
             self._begin(self._title(team, event))

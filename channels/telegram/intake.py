@@ -74,7 +74,8 @@ class Intake:
             await accept(event)
         except InputError as error:
             text = str(error)
-            self._do_beside(lambda: self._tell(event, text))
+            if not error.told:
+                self._do_beside(lambda: self._tell(event, text))
 
     async def _tell(self, event: MessageEvent, text: str) -> None:
         space, now = event.address.space, time.monotonic()

@@ -1,6 +1,7 @@
 """Every error that the API gives, in its one JSON shape. No text here shows a secret or what went wrong inside."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from core.errors import InputError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-INPUT_STATUS = {"empty": 422, "too_long": 413, "too_many": 429}
+INPUT_STATUS = {"empty": 422, "too_long": 413, "too_many": 429, "too_fast": 429}
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 AWAY = "My store is away, so I can neither take nor look up anything. Please try again in a moment."
 
@@ -37,7 +38,8 @@ def problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, InputError):
         status = INPUT_STATUS.get(error.code, 400)
-        return Problem(status, error.code, str(error), {"Retry-After": "5"} if status == 429 else None)
+        headers = {"Retry-After": str(math.ceil(error.retry_after_s))} if error.retry_after_s else None
+        return Problem(status, error.code, str(error), headers)
     if isinstance(error, StoreUnavailable):
         log.warning("a request was refused: %s", error)
         return Problem(503, "unavailable", AWAY, {"Retry-After": "2"})

@@ -7,6 +7,7 @@ from core.store.connection import connect, translated
 from core.store.counts import Counts
 from core.store.dead import Letters
 from core.store.inbox import Claim, Inbox, WakeUp
+from core.store.limits import Limits, Refusal
 from core.store.notes import Notes
 from core.store.outbox import Delivery, NewsFeed, Outbox
 from core.store.pace import Bucket, Pace
@@ -27,6 +28,7 @@ __all__ = [
     "Pace",
     "Parts",
     "People",
+    "Refusal",
     "Sent",
     "Store",
     "Verdict",
@@ -41,7 +43,8 @@ class Store:
 
     def __init__(self, url: str, settings: Settings, wake_up: WakeUp) -> None:
         self.redis: redis.Redis = connect(url)
-        self.inbox = Inbox(self.redis, settings.inbox, settings.history, settings.dead_letters, wake_up)
+        limits = Limits(settings.inbox, settings.safety)
+        self.inbox = Inbox(self.redis, settings.inbox, settings.history, settings.dead_letters, limits, wake_up)
         self.letters = Letters(self.redis, wake_up)
         self._letters_kept = settings.dead_letters.keep
         self.people = People(self.redis, settings.history)

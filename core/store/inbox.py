@@ -21,14 +21,15 @@ from core.events import Heard, MessageEvent, Reply
 from core.sections import DeadLetters
 from core.sections import History as HistorySettings
 from core.sections import Inbox as InboxSettings
-from core.store import keys
+from core.store import keys, limits
 from core.store.connection import script, translated
+from core.store.limits import Limits, Refusal
 from core.store.outbox import ONE_PROCESS_TTL_S
 
 log = logging.getLogger(__name__)
 
 MAX_EVENTS = 20  # of one claim; a longer burst is answered in more turns
-Accepted = Literal["accepted", "duplicate", "full"]
+Accepted = Literal["accepted", "duplicate"]
 LeaseState = Literal["held", "lost", "stop"]
 WakeUp = Callable[[str], str]
 
@@ -57,12 +58,14 @@ class Inbox:
         settings: InboxSettings,
         history: HistorySettings,
         letters: DeadLetters,
+        limits: Limits,
         wake_up: WakeUp,
     ) -> None:
         self._redis = client
         self._settings = settings
         self._history = history
         self._letters = letters
+        self._limits = limits
         self._wake_up = wake_up
         self._accept = script(client, "accept")
         self._claim = script(client, "claim")
@@ -77,36 +80,47 @@ class Inbox:
     def _lease_ms(self) -> int:
         return int(self._settings.lease_s * 1000)
 
-    def accept(self, event: MessageEvent) -> Accepted:
+    def accept(self, event: MessageEvent) -> Accepted | Refusal:
         """Store the event and wake a worker; a second call with the same event id changes nothing.
 
         Raises StoreUnavailable: then the platform must not be acknowledged.
         """
+        done = self._take_in(event, self._limits.of(event), spare=limits.SPARE if limits.is_free(event) else 0)
+        if isinstance(done, Refusal) and self._limits.is_urgent(event):
+            done = self._take_in(event, (), spare=limits.SPARE)
+        return done
+
+    def _take_in(self, event: MessageEvent, buckets: Sequence[limits.Limit], spare: int) -> Accepted | Refusal:
         person = event.person
-        return cast(
-            Accepted,
-            self._accept(
-                [
-                    keys.seen(event.id),
-                    keys.inbox(person),
-                    keys.lease(person),
-                    keys.WAITING,
-                    keys.QUEUE,
-                    keys.later(person),
-                ],
-                [
-                    event.model_dump_json(exclude_defaults=True),
-                    int(self._settings.seen_days * 86400),
-                    self._settings.max_waiting,
-                    person,
-                    max(self._lease_ms, 2000),  # a wake-up that is not taken by then was lost
-                    self._wake_up(person),
-                    int(event.quiet_s * 1000),
-                    keys.heard(event.address.outbox),
-                    Heard(event_id=event.id, address=event.address, person=person).model_dump_json(),
-                ],
-            ),
+        state, *rest = self._accept(
+            [
+                keys.seen(event.id),
+                keys.inbox(person),
+                keys.lease(person),
+                keys.WAITING,
+                keys.QUEUE,
+                keys.later(person),
+                keys.slowed(person),
+                *(bucket.key for bucket in buckets),
+            ],
+            [
+                event.model_dump_json(exclude_defaults=True),
+                int(self._settings.seen_days * 86400),
+                self._settings.max_waiting + spare,
+                person,
+                max(self._lease_ms, 2000),  # a wake-up that is not taken by then was lost
+                self._wake_up(person),
+                int(event.quiet_s * 1000),
+                keys.heard(event.address.outbox),
+                Heard(event_id=event.id, address=event.address, person=person).model_dump_json(),
+                limits.TOLD_MS,
+                *(number for bucket in buckets for number in (bucket.interval_ms, bucket.burst)),
+            ],
         )
+        if state in ("full", "slow"):
+            which, wait_ms, first = map(int, rest)
+            return Refusal(state, buckets[which - 1].whose if which else "person", wait_ms / 1000, bool(first))
+        return cast(Accepted, state)
 
     def waits(self, person: str) -> bool:
         """Tell whether anything of this person is not answered yet."""

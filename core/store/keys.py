@@ -24,6 +24,8 @@
 | rapport:feedback:PERSON | hash, expires | how a person rated replies: reply -> up, down |
 | rapport:told:PERSON | string, expires | a note about this person went out lately |
 | rapport:counts | hash | how often what was decided for safety: decision -> number; nothing about persons |
+| rapport:limit:HASH | string, expires | how much one may still write: when the bucket is full again, in ms |
+| rapport:slowed:HASH | string, expires | a person was told that it is too much |
 | rapport:trouble:PERSON | string, expires | why the last attempt at the head of the inbox failed |
 | rapport:dead | stream | dead letters: what could not be delivered or answered, with the reason |
 | rapport:dead-ever | counter | how many dead letters there ever were |
@@ -45,8 +47,7 @@ QUEUE = "celery"
 
 def seen(event_id: str) -> str:
     """Mark of an accepted event."""
-    # Hashed: an event id may hold the name of its sender, and this key outlives /forget.
-    return f"{PREFIX}seen:{hashlib.sha256(event_id.encode()).hexdigest()[:32]}"
+    return f"{PREFIX}seen:{_hash(event_id)}"
 
 
 def inbox(person: str) -> str:
@@ -139,6 +140,21 @@ def told(person: str) -> str:
     return f"{PREFIX}told:{person}"
 
 
+def limit(who: str) -> str:
+    """How much a person, or a workspace, may still write."""
+    return f"{PREFIX}limit:{_hash(who)}"
+
+
+def slowed(person: str) -> str:
+    """A person was told that it is too much."""
+    return f"{PREFIX}slowed:{_hash(person)}"
+
+
 def trouble(person: str) -> str:
     """Why the last attempt failed."""
     return f"{PREFIX}trouble:{person}"
+
+
+def _hash(name: str) -> str:
+    """Return what stands for a name in keys that outlive /forget: an event id may hold the name of its sender, too."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]

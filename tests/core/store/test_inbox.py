@@ -8,7 +8,7 @@ from core import settings
 from core.dialogue import Address, Turn
 from core.errors import LeaseLost, SettingsError, StoreUnavailable
 from core.events import MessageEvent, Reply, reply_id
-from core.store import Claim, Store, keys
+from core.store import Claim, Refusal, Store, keys
 from tests.waiting import eventually
 
 ADDRESS = Address(channel="test", space="ada")
@@ -77,7 +77,7 @@ def test_an_answered_event_is_still_a_duplicate(store: Store) -> None:
 
 def test_a_person_may_not_fill_the_store(make_store: MakeStore) -> None:
     store = make_store(max_waiting=2)
-    assert [store.inbox.accept(event(n)) for n in range(3)] == ["accepted", "accepted", "full"]
+    assert [store.inbox.accept(event(n)) for n in range(3)] == ["accepted", "accepted", Refusal("full")]
     answer(store, claim(store), 2)
     assert store.inbox.accept(event(2)) == "accepted", "a refused event was never seen"
 
