@@ -151,6 +151,7 @@ def process(module: str, double: Double, redis_url: str, messages: int) -> Itera
         environment = os.environ | double.environment
         environment |= {"REDIS_URL": redis_url, "RAPPORT_ENV_FILE": os.devnull}
         environment["RAPPORT_INBOX__MAX_WAITING"] = str(messages)  # one person may write all of them
+        environment["RAPPORT_INBOX__PERSON_PER_MINUTE"] = "0"
         command = [sys.executable, "-m", module, double.name]
         running = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
 

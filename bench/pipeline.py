@@ -180,6 +180,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as data, PrivateRedis(Path(data), print) as redis:
         os.environ["REDIS_URL"] = redis.url
+        os.environ["RAPPORT_INBOX__PERSON_PER_MINUTE"] = "0"  # these write faster than people do
         flags = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
         worker = subprocess.Popen([sys.executable, "-m", "celery", "-A", "bench.instant_worker", "worker", *flags])
         try:
