@@ -58,6 +58,29 @@ def build_prompt(
     return Prompt(messages=tuple(prompt_from(start, text)), tone=tone)
 
 
+def refit(prompt: Prompt, count_tokens: CountTokens, budget: int) -> Prompt:
+    """Return a prompt made for one model so that it fits another: without its oldest turns, if need be.
+
+    System messages stay. A last message too long on its own loses its middle.
+    """
+    system = [message for message in prompt.messages if message.role == "system"]
+    said = [message for message in prompt.messages if message.role != "system"]
+    begins = [at for at, message in enumerate(said) if message.role == "user"]
+
+    def fits(start: int) -> bool:
+        return count_tokens([*system, *said[start:]], prompt.tone) <= budget
+
+    def last_fits(text: str) -> bool:
+        return count_tokens([*system, last.model_copy(update={"content": text})], prompt.tone) <= budget
+
+    first = bisect_left(begins, True, key=fits)
+    if first < len(begins):
+        return Prompt(messages=(*system, *said[begins[first] :]), tone=prompt.tone) if begins[first] else prompt
+    last = said[-1]
+    short = last.model_copy(update={"content": _shortened(last.content, last_fits)})
+    return Prompt(messages=(*system, short), tone=prompt.tone)
+
+
 def _anchored(past: Sequence[Dated], fits: Callable[[int], bool]) -> int:
     """Return where to begin so that the prompt fits: at an anchor if one fits, else at any user message.
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.dialogue import Address, PromptMessage, Tone, Turn
-from core.prompt import build_prompt, visible_turns
+from core.prompt import build_prompt, refit, visible_turns
 
 DIRECT = Address(channel="slack", space="D1")
 SHARED = Address(channel="slack", space="C1", direct=False)
@@ -95,3 +95,35 @@ def test_a_message_that_is_too_long_keeps_its_beginning_and_end() -> None:
     assert len(message.content) <= 200
     assert message.content.startswith("begin")
     assert message.content.endswith("end")
+
+
+def test_a_prompt_that_fits_another_model_stays_as_it_is() -> None:
+    prompt = build([said("user", "I am Ada"), said("assistant", "Hello Ada")], "who am I?")
+    assert refit(prompt, words, 1000) is prompt
+
+
+def test_a_prompt_for_a_smaller_model_loses_its_oldest_turns() -> None:
+    turns = [said(role, f"turn {at}") for at in range(6) for role in ("user", "assistant")]
+    prompt = build(turns, "now")
+    small = refit(prompt, words, 14)
+    assert [message.content for message in small.messages] == ["You are Rapport.", "turn 5", "turn 5", "now"]
+    assert small.tone == prompt.tone
+
+
+@given(
+    st.lists(st.sampled_from(["one", "two words", "three more words"]), max_size=9),
+    st.integers(5, 60),
+    st.text("ab ", min_size=1, max_size=80),
+)
+def test_what_is_refitted_fits_and_ends_with_what_was_said(history: list[str], budget: int, text: str) -> None:
+    turns = [said("assistant" if at % 2 else "user", one) for at, one in enumerate(history)]
+
+    def letters(messages: list[PromptMessage], tone: Tone) -> int:
+        return sum(len(message.content) for message in messages)
+
+    prompt = build(turns, text, persona="")
+    small = refit(prompt, letters, budget)
+    assert letters(list(small.messages), PLAIN) <= budget
+    assert small.messages[0].role == "user"
+    assert small.messages[-1].role == "user"
+    assert small == prompt or letters(list(prompt.messages), PLAIN) > budget
