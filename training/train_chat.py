@@ -1,11 +1,12 @@
 """Train the starter chat model from nothing, in two stages.
 
-    python -m training.train_chat --data DATA --out RUN --stage broad --steps 2000
-    python -m training.train_chat --data DATA --out RUN --stage voice --steps 700
+    python -m training.train_chat --data DATA --out RUN --stage broad --steps 3000
+    python -m training.train_chat --data DATA --out RUN --stage voice --steps 400
     python -m training.export_chat --run RUN --out models/starter-chat
 
 Stage one (broad) teaches how people talk at a constant learning rate; stage two (voice) teaches how Rapport
-talks while the rate falls to nothing. A run can be stopped and started again: it goes on from its last checkpoint.
+talks while the rate falls to nothing: its first half how it writes at its best, its second half what it says every
+day. A run can be stopped and started again: it goes on from its last checkpoint.
 Hidden matrices are trained with Muon (https://kellerjordan.github.io/posts/muon/), the rest with AdamW.
 """
 
@@ -166,8 +167,11 @@ def main() -> None:
 
     rng = random.Random(f"{SEED}/{options.stage}/{start}")
     voice = options.stage == "voice"
-    mix = (corpus.own_voice if voice else corpus.broad_talk)(options.data, rng)
-    train = batches(rows(encode(mix, tokenizer, replies_only=voice), tokenizer.bos_token_id, rng))
+    mixes = [corpus.own_voice, corpus.everyday_voice] if voice else [corpus.broad_talk]
+    parts = [
+        batches(rows(encode(mix(options.data, rng), tokenizer, replies_only=voice), tokenizer.bos_token_id, rng))
+        for mix in mixes
+    ]
     held_out = encode(list(corpus.read(options.data, "rapport_written", "valid")), tokenizer, replies_only=True)
     valid = next(batches(rows(held_out, tokenizer.bos_token_id, random.Random(SEED))))
 
@@ -184,7 +188,7 @@ def main() -> None:
         for optimizer, peak in zip(opts, (0.02, 2e-3), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = peak * _schedule(step, options.steps, voice)
-        loss = fast_loss(*next(train))
+        loss = fast_loss(*next(parts[step * len(parts) // options.steps]))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in opts:
@@ -198,7 +202,7 @@ def main() -> None:
                 f"{speed:.0f} tokens/s, {left:.0f} min left",
                 flush=True,
             )
-        if step % 100 == 99 or step + 1 == options.steps:
+        if step % 50 == 49 or step + 1 == options.steps:
             with torch.no_grad():
                 valid_loss = loss_of(*valid).item()
             print(f"{options.stage} {step + 1} valid loss {valid_loss:.3f}", flush=True)
