@@ -15,6 +15,8 @@ SECRET_VARIABLES = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|REDIS_URL)$", re.
 URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+@")
 # Of one address that may be wrong: a password that should have been encoded holds "/", "#" or "@".
 PASSWORD = re.compile(r"^\w+://[^/:@]*:(.+)@|[?&]password=([^&]+)")
+# They say much, and some of it, at DEBUG, is what people write.
+NOISY = ("httpx", "httpcore", "httpx2", "httpcore2", "openai", "urllib3", "celery.worker.strategy", "celery.app.trace")
 
 
 class _Redacting(logging.Formatter):
@@ -60,5 +62,5 @@ def set_up(settings: Log, process: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Redacting(settings.format == "json", process))
     logging.basicConfig(level=settings.level, handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "urllib3", "celery.worker.strategy", "celery.app.trace"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -26,6 +26,13 @@ class RemoteModel:
         """The server's name and port."""
         return urlsplit(self.url).netloc
 
+    @property
+    def in_clear(self) -> bool:
+        """Does what is sent to it cross a network unencrypted?"""
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        return parts.scheme == "http" and host not in ("localhost", "::1") and not host.startswith("127.")
+
 
 def is_remote(name: str) -> bool:
     """Say whether a model's name means one on a server, well written or not."""

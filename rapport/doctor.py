@@ -1,6 +1,7 @@
 """``rapport doctor``: all that Rapport needs, how it is, how to put it right. Makes nothing but the data folder."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from core import settings
-from core.errors import RapportError
+from core import remote, settings
+from core.errors import EngineError, ModelMissing, RapportError
 from core.safety import helpline
 from core.settings import Settings
 from core.store import Store
@@ -132,8 +133,11 @@ def _never(person: str) -> str:
 
 
 def _models(conf: Settings) -> Iterator[Finding]:
-    for section, name in models.configured(conf):
-        what = f"model [{section}]"
+    for section, key, name in models.configured(conf):
+        what = f"{key} [{section}]"
+        if remote.is_remote(name):
+            yield _remote(what, name, conf)
+            continue
         wrong = models.problem(name)
         if wrong:
             yield Finding(what, "broken", f"{name}: {wrong}")
@@ -143,6 +147,26 @@ def _models(conf: Settings) -> Iterator[Finding]:
             yield Finding(what, "fine", f"{name}, of the Hugging Face hub, is downloaded")
         else:
             yield Finding(what, "fine", f"{name}, of the Hugging Face hub, is downloaded at the first start")
+
+
+def _remote(what: str, name: str, conf: Settings) -> Finding:
+    """Have a model on a server say one token: only then address, key and name are known to be right."""
+    from workers.engine.remote import RemoteEngine  # late: few have one
+
+    with closing(RemoteEngine(name, conf.generation)) as engine:
+        began = time.monotonic()
+        try:
+            engine.check()
+        except ModelMissing as error:
+            return Finding(what, "broken", str(error))
+        except EngineError as error:
+            others = len(conf.generation.order) > 1
+            then = "Another engine is asked instead." if others else "Until it answers, replies fail."
+            return Finding(what, "warning" if others else "broken", f"{error} {then}")
+        took = f"{name}: it answers, after {time.monotonic() - began:.1f} s"
+        if engine.sends_key_in_clear:
+            return Finding(what, "warning", f"{took}. Its key crosses the network unencrypted: use https if you can.")
+    return Finding(what, "fine", took)
 
 
 def _safety(conf: Settings) -> Iterator[Finding]:

@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import ModelMissing
+from core.remote import is_remote
 from core.settings import Settings, resolve_model
 
 WEIGHTS = ("*.safetensors", "*.bin")
 
 
-def configured(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield (section, name) of each model."""
-    yield "generation", settings.generation.model
-    yield "sentiment", settings.sentiment.model
+def configured(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield (section, key, name) of each model."""
+    yield "generation", "model", settings.generation.model
+    for name in settings.generation.fallback:
+        yield "generation", "fallback", name
+    yield "sentiment", "model", settings.sentiment.model
 
 
 def is_folder(name: str) -> bool:
@@ -21,10 +24,10 @@ def is_folder(name: str) -> bool:
 
 
 def refuse_missing(settings: Settings) -> None:
-    """Raise ModelMissing for a model folder that is not there or not whole."""
-    for section, name in configured(settings):
-        if wrong := problem(name):
-            raise ModelMissing(f'Setting [{section}] model = "{name}": {wrong}')
+    """Raise ModelMissing for a model folder that is not there or not whole. No server is asked."""
+    for section, key, name in configured(settings):
+        if not is_remote(name) and (wrong := problem(name)):
+            raise ModelMissing(f'Setting [{section}] {key} = "{name}": {wrong}')
 
 
 def problem(name: str) -> str | None:

@@ -150,6 +150,11 @@ class RemoteEngine:
         self._thread.start()
 
     @property
+    def sends_key_in_clear(self) -> bool:
+        """Can who listens on the network read the key?"""
+        return bool(self._key) and self.server.in_clear
+
+    @property
     def prompt_tokens(self) -> int:
         """How long a prompt may be, in tokens as ``count_tokens`` estimates them."""
         return self.context_tokens - self.max_new_tokens
@@ -173,7 +178,7 @@ class RemoteEngine:
             raise fault.error()
 
     def submit(
-        self, prompt: Prompt, on_text: Callable[[str], None] | None = None, *, person: str = ""
+        self, prompt: Prompt, on_text: Callable[[str], None] | None = None, person: str = ""
     ) -> RemoteGeneration:
         """Send a prompt on its way and return its handle at once.
 
