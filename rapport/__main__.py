@@ -1,6 +1,7 @@
 """The command ``rapport``: its subcommands, and how an error ends it. What they do is in files of their own."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -48,6 +49,14 @@ def doctor() -> None:
     from rapport import doctor
 
     raise typer.Exit(0 if doctor.report() else 1)
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Say how the running Rapport is. Exit code: 0 fine, 1 degraded, 2 down."""
+    from rapport import status
+
+    raise typer.Exit(status.run(as_json=as_json))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from core.dialogue import Completion, Prompt
 from core.errors import EngineBroken, EngineFull, LeaseLost, RapportError, StoreUnavailable
+from core.process import release
 from core.responder import Answer, ReadMood, Responder
 from core.settings import Settings
 from core.store import Claim, Store, WorkerSign
@@ -271,7 +272,7 @@ class Runtime:
 
 
 def _sign(worker_id: str, names: dict[str, str], *, ready: bool) -> WorkerSign:
-    return WorkerSign(id=worker_id, pid=os.getpid(), host=socket.gethostname(), ready=ready, **names)
+    return WorkerSign(id=worker_id, pid=os.getpid(), host=socket.gethostname(), ready=ready, version=release(), **names)
 
 
 @contextmanager

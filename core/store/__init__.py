@@ -10,6 +10,7 @@ from core.store.inbox import Claim, Inbox, WakeUp
 from core.store.limits import Limits, Refusal
 from core.store.notes import Notes
 from core.store.outbox import Delivery, NewsFeed, Outbox
+from core.store.overview import Overview
 from core.store.pace import Bucket, Pace
 from core.store.parts import Parts, Sent
 from core.store.people import People, Verdict
@@ -25,6 +26,7 @@ __all__ = [
     "NewsFeed",
     "Notes",
     "Outbox",
+    "Overview",
     "Pace",
     "Parts",
     "People",
@@ -50,6 +52,7 @@ class Store:
         self.people = People(self.redis, settings.history)
         self.counts = Counts(self.redis)
         self.workers = Workers(self.redis, settings.inbox.lease_s)
+        self.overview = Overview(self.redis)
 
     def outbox(self, channel: str) -> Outbox:
         """Return the outbox of a channel."""

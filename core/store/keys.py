@@ -15,6 +15,7 @@
 | rapport:worker:WORKER | string, expires | a worker's sign of life |
 | rapport:outbox:CHANNEL[.PROCESS] | stream | replies to be sent; consumer group ``channel`` |
 | rapport:courier:CHANNEL[.PROCESS] | string, expires | the one process that sends what is in the outbox |
+| rapport:channel:CHANNEL | sorted set, expires | its processes (``ProcessSign``); score = until when each lives |
 | rapport:drafts:CHANNEL | pub/sub | partial text |
 | rapport:heard:CHANNEL | pub/sub | events that were just stored |
 | rapport:parts:CHANNEL:REPLY | hash, expires | what of a reply is at the network: number of the part -> message |
@@ -98,6 +99,11 @@ def outbox(channel: str) -> str:
 def courier(channel: str) -> str:
     """The process that sends."""
     return f"{PREFIX}courier:{channel}"
+
+
+def processes(channel: str) -> str:
+    """The processes of a channel."""
+    return f"{PREFIX}channel:{channel}"
 
 
 def drafts(channel: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import redis
 from pydantic import ValidationError
 
 from core.events import Draft, Heard, Reply
+from core.process import release
 from core.store import keys
 from core.store.connection import script, translated
 
@@ -33,6 +35,26 @@ class Delivery:
     given_up: str = ""
 
 
+@dataclass(frozen=True)
+class ProcessSign:
+    """One process of a channel that lives."""
+
+    name: str
+    release: str
+    pid: int
+    outbox: str
+
+    def written(self) -> str:
+        """Return it as it stands in Redis."""
+        return f"{self.name}|{self.release}|{self.pid}|{self.outbox}"
+
+    @classmethod
+    def read(cls, written: str) -> "ProcessSign":
+        """Return what was written."""
+        name, version, pid, outbox = written.split("|", 3)
+        return cls(name, version, int(pid), outbox)
+
+
 class Outbox:
     """The outbox of one channel, or of one process of it (Address.outbox). Thread-safe."""
 
@@ -41,6 +63,7 @@ class Outbox:
         self._name = name
         self._letters_kept = letters_kept
         self._stream = keys.outbox(name)
+        self._who = [keys.courier(name), keys.processes(name.partition(".")[0])]
         self._settled = script(client, "settle")
         self._lead = script(client, "lead")
 
@@ -93,12 +116,16 @@ class Outbox:
         return deliveries
 
     def lead(self, process: str) -> bool:
-        """Become, or stay, the one process that sends what is here; call it more often than ``COURIER_TTL_S``."""
-        return bool(self._lead([keys.courier(self._name)], [process, int(COURIER_TTL_S * 1000)]))
+        """Become, or stay, the one process that sends what is here; call it more often than ``COURIER_TTL_S``.
+
+        It is a sign of life as well, whatever comes of it.
+        """
+        sign = ProcessSign(process, release(), os.getpid(), self._name)
+        return bool(self._lead(self._who, [process, int(COURIER_TTL_S * 1000), sign.written()]))
 
     def resign(self, process: str) -> None:
         """This process sends no more: another may begin at once."""
-        self._lead([keys.courier(self._name)], [process, 0])
+        self._lead(self._who, [process, 0, ""])
 
     def inherit(self, consumer: str) -> None:
         """Make what any process has read and not acknowledged our own (``unacknowledged``); for who leads."""

@@ -19,6 +19,7 @@ class WorkerSign(BaseModel):
     ready: bool
     chat_model: str = ""
     encoder: str = ""
+    version: str = ""
 
 
 class Workers:
