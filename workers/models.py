@@ -59,15 +59,18 @@ def _load_chat(conf: Generation) -> Engine:
         return ChatEngine.load(conf)
     engines: list[tuple[str, Engine]] = []
     refusals: list[str] = []
-    for name in conf.order:
-        if is_remote(name):
-            engines.append((name, _connect(name, conf, refusals)))
-        else:
-            engines.append((name, ChatEngine.load(conf.model_copy(update={"model": name}))))
     chat = Fallback(engines, conf.timeout_s)
-    if len(refusals) == len(engines):
+    try:
+        for name in conf.order:
+            if is_remote(name):
+                engines.append((name, _connect(name, conf, refusals)))
+            else:
+                engines.append((name, ChatEngine.load(conf.model_copy(update={"model": name}))))
+        if len(refusals) == len(engines):
+            raise ModelMissing(" ".join(refusals))
+    except EngineError:
         chat.close()
-        raise ModelMissing(" ".join(refusals))
+        raise
     return chat
 
 
