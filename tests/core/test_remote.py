@@ -55,3 +55,18 @@ def test_the_order_begins_with_the_model(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("RAPPORT_GENERATION__MODEL", "http://host/v1#m")
     monkeypatch.setenv("RAPPORT_GENERATION__FALLBACK", '["models/starter-chat"]')
     assert settings.load().generation.order == ("http://host/v1#m", "models/starter-chat")
+
+
+@pytest.mark.parametrize(
+    ("name", "clear"),
+    [
+        ("http://gpu-1:8000/v1#m", True),
+        ("http://10.0.0.2/v1#m", True),
+        ("https://host/v1#m", False),
+        ("http://localhost:1/v1#m", False),
+        ("http://127.0.0.1:1/v1#m", False),
+        ("http://[::1]:1/v1#m", False),
+    ],
+)
+def test_what_others_on_the_network_can_read_is_known(name: str, clear: bool) -> None:
+    assert remote.parse(name).in_clear is clear

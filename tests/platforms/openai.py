@@ -1,11 +1,13 @@
 """A double of an OpenAI-compatible server: streamed chat completions, with the manners and the faults of real ones.
 
 It speaks to the real client on loopback. Its model says what ``reply`` makes of the messages, a word at a time.
-``python -m tests.platforms.openai`` runs it in a process of its own, which prints its port and can be killed.
+``python -m tests.platforms.openai TEXT PAUSE_S PORT`` runs one that always says this text, in a process of its own
+that can be killed. It prints its port, which is free to choose if PORT is 0.
 """
 
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -208,7 +210,11 @@ async def _send(response: web.StreamResponse, body: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    text, pause_s, wanted_port = sys.argv[1:]
     double = OpenAIDouble()
+    double.reply = lambda messages: text
+    double.drip_s = float(pause_s)
+    double.port = int(wanted_port)
     double.start()
     print(double.port, flush=True)
     threading.Event().wait()
