@@ -5,8 +5,6 @@ each of them said.
 """
 
 import copy
-import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,16 +17,13 @@ from transformers.generation.logits_process import (
     RepetitionPenaltyLogitsProcessor,
 )
 
-from core.dialogue import Completion, FinishReason, Tone
+from core.dialogue import Completion, FinishReason
 from core.sections import Generation as GenerationSettings
-from workers.engine.loading import LoadedChat
+from workers.engine.loading import LoadedChat, as_list, end_tokens
+from workers.engine.request import Wish
+from workers.engine.sampling import COLDEST
+from workers.engine.streaming import ReplyText
 
-log = logging.getLogger(__name__)
-
-# Bytes of an unfinished character, and the two code points that announce more of the same sign.
-_UNFINISHED = "\ufffd\u200d\ufe0f"
-# Below this a division by the temperature is as good as greedy, and safe.
-_COLDEST = 1e-4
 # A reply that came out empty is tried once more with at least this many tokens.
 _RETRY_TOKENS = 4
 
@@ -37,23 +32,20 @@ class Row(Protocol):
     """One request as this module sees it."""
 
     prompt_ids: list[int]
-    deadline: float
     on_text: Callable[[str], None] | None
-    tone: Tone
+    wish: Wish
 
     @property
-    def cancelled(self) -> bool:
-        """Has someone asked to end it?"""
+    def ended(self) -> FinishReason | None:
+        """Why nobody wants it any more, if so."""
 
 
 @dataclass
 class _State:
     row: Row
-    limit: int
+    text: ReplyText
     tokens: list[int] = field(default_factory=list)
     reason: FinishReason | None = None
-    shown: str = ""
-    listening: bool = True
 
 
 class Generator:
@@ -66,29 +58,28 @@ class Generator:
         self._encoder_decoder = chat.encoder_decoder
         self._penalty = settings.repetition_penalty
         self._beams = settings.num_beams
-        self._temperature = settings.temperature
-        self._top_p = settings.top_p
+        self._sampled = settings.temperature > 0
         self._config = _generation_config(chat, settings, max_new_tokens)
         self._max_new_tokens = max_new_tokens
         # The model's own configuration would fill in whatever ours leaves open.
         chat.model.generation_config = self._config
-        self._pad = int(_as_list(self._config.pad_token_id)[0])
-        self._ends = frozenset(_as_list(self._config.eos_token_id))
+        self._pad = int(as_list(self._config.pad_token_id)[0])
+        self._ends = frozenset(as_list(self._config.eos_token_id))
 
     def complete(self, rows: Sequence[Row], each_step: Callable[[], None], retry: bool = False) -> list[Completion]:
         """Complete all rows together and return what each said, in order.
 
-        A row that is cancelled or past its deadline (``time.monotonic()`` seconds) ends with the text so far;
-        the others go on. ``each_step`` is called after every token. ``retry`` forbids an immediate end.
-        Each row is sampled, and limited in length, as its tone has it; greedy settings stay greedy for all.
-        Whatever the model raises comes out as it is.
+        A row that is not wanted any more ends with the text so far; the others go on. ``each_step`` is called after
+        every token. ``retry`` forbids an immediate end. Each row is sampled, and limited in length, as it wishes, but
+        for its seed: the library draws for all rows with one generator. Whatever the model raises comes out as it is.
         """
         input_ids, mask = self._padded([row.prompt_ids for row in rows])
         start = 1 if self._encoder_decoder else input_ids.shape[1]
+        streamed = self._beams == 1
         states = [
-            _State(row, min(row.tone.max_new_tokens or self._max_new_tokens, self._max_new_tokens)) for row in rows
+            _State(row, ReplyText(self._tokenizer, row.wish.stop, row.on_text if streamed else None)) for row in rows
         ]
-        watch = _Watch(states, start, self._beams, self._ends, self._text, each_step)
+        watch = _Watch(states, start, self._beams, self._ends, each_step)
         config = self._config
         if retry:
             config = copy.deepcopy(config)
@@ -106,13 +97,6 @@ class Generator:
             watch.take(output[:, start:].tolist(), self._pad)
         return [self._completion(state) for state in watch.states]
 
-    def check(self) -> None:
-        """Run the model on one token; whatever it raises shows that the model itself is at fault."""
-        token = next(iter(self._ends), 0)
-        ids = torch.tensor([[token]], device=self._device)
-        with torch.inference_mode():
-            self._model(input_ids=ids, **({"decoder_input_ids": ids} if self._encoder_decoder else {}))
-
     def _padded(self, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (ids, mask), both int64 [rows, longest]: a decoder is padded on the left, an encoder on the right."""
         width = max(map(len, prompts))
@@ -129,26 +113,21 @@ class Generator:
         # Only what the reply itself repeats is penalised: a name from the history may well be said again.
         if self._penalty != 1:
             processors.append(RepetitionPenaltyLogitsProcessor(self._penalty, prompt_ignore_length=start))
-        if self._temperature > 0:
-            tones = [row.tone for row in rows for _ in range(self._beams)]
-            temperatures = [self._temperature if tone.temperature is None else tone.temperature for tone in tones]
-            top_ps = [self._top_p if tone.top_p is None else tone.top_p for tone in tones]
+        if self._sampled:
+            wishes = [row.wish for row in rows for _ in range(self._beams)]
+            temperatures = [wish.temperature for wish in wishes]
+            top_ps = [wish.top_p for wish in wishes]
             # Beams need as many words to go on with as there are ends, and one more.
             keep = 1 if self._beams == 1 else len(self._ends) + 1
             processors.append(_SampledByRow(temperatures, top_ps, keep, self._device))
         return processors
 
-    def _text(self, tokens: list[int]) -> str:
-        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
-        assert isinstance(text, str)
-        return text.strip()
-
     def _completion(self, state: _State) -> Completion:
-        text = self._text(state.tokens)
-        if self._beams == 1:
-            _show(state, text)
+        if self._beams > 1:
+            for token in state.tokens:
+                state.text.take(token)
         return Completion(
-            text=text,
+            text=state.text.end(),
             finish_reason=state.reason or "length",
             prompt_tokens=len(state.row.prompt_ids),
             completion_tokens=len(state.tokens),
@@ -159,7 +138,7 @@ class _SampledByRow(LogitsProcessor):
     """Temperature and top-p, each row with its own. transformers' own have one value for a whole batch."""
 
     def __init__(self, temperatures: list[float], top_ps: list[float], keep: int, device: torch.device) -> None:
-        coldest = [max(temperature, _COLDEST) for temperature in temperatures]
+        coldest = [max(temperature, COLDEST) for temperature in temperatures]
         self._temperatures = torch.tensor(coldest, device=device).unsqueeze(1)
         self._cuts = min(top_ps) < 1
         # Rounding must not cut the tail of a row that wants all of it.
@@ -189,14 +168,12 @@ class _Watch(StoppingCriteria):
         start: int,
         beams: int,
         ends: frozenset[int],
-        text: Callable[[list[int]], str],
         each_step: Callable[[], None],
     ) -> None:
         self.states = states
         self._start = start
         self._beams = beams
         self._ends = ends
-        self._text = text
         self._each_step = each_step
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:
@@ -205,14 +182,10 @@ class _Watch(StoppingCriteria):
             for state, token in zip(self.states, input_ids[:, -1].tolist(), strict=True):
                 if state.reason is None:
                     self._add(state, token)
-        now = time.monotonic()
         for state in self.states:
-            if state.reason is None and state.row.cancelled:
-                state.reason = "cancelled"
-            elif state.reason is None and now >= state.row.deadline:
-                state.reason = "timeout"
-            elif state.reason is None and input_ids.shape[1] - self._start >= state.limit:
-                state.reason = "length"
+            if state.reason is None:
+                long_enough = input_ids.shape[1] - self._start >= state.row.wish.limit
+                state.reason = state.row.ended or ("length" if long_enough else None)
         self._each_step()
         ended = torch.tensor([state.reason is not None for state in self.states], device=input_ids.device)
         return ended.repeat_interleave(input_ids.shape[0] // len(self.states))
@@ -223,35 +196,22 @@ class _Watch(StoppingCriteria):
             end = next((at for at, token in enumerate(tokens) if token in self._ends or token == pad), None)
             state.tokens = tokens[:end]
             if state.reason in (None, "length"):  # a beam that is long enough may not be the best one
-                state.reason = "stop" if end is not None and end < state.limit else "length"
+                state.reason = "stop" if end is not None and end < state.row.wish.limit else "length"
 
     def _add(self, state: _State, token: int) -> None:
         if token in self._ends:
             state.reason = "stop"
             return
         state.tokens.append(token)
-        if state.row.on_text is not None and state.listening:
-            _show(state, self._text(state.tokens).rstrip(_UNFINISHED).rstrip())
-
-
-def _show(state: _State, text: str) -> None:
-    """Hand the text so far to whoever listens; one who fails is not called again."""
-    if state.row.on_text is None or not state.listening or not text or text == state.shown:
-        return
-    state.shown = text
-    try:
-        state.row.on_text(text)
-    except Exception:
-        state.listening = False
-        log.exception("on_text failed; this reply is no longer streamed")
+        if state.text.take(token):
+            state.reason = "stop"
 
 
 def _generation_config(chat: LoadedChat, settings: GenerationSettings, max_new_tokens: int) -> GenerationConfig:
     """Return the settings' sampling with the model's own marks and, for encoder-decoders, its length rules."""
     own = chat.model.generation_config
     assert own is not None
-    # Some models name only the end of a text there, and the end of a turn in the tokenizer.
-    eos = sorted({*_as_list(own.eos_token_id), *_as_list(chat.tokenizer.eos_token_id)})
+    eos = sorted(end_tokens(chat))
     pad = next((one for one in (own.pad_token_id, chat.tokenizer.pad_token_id, *eos) if one is not None), 0)
     config = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=own.bos_token_id,
@@ -274,11 +234,3 @@ def _generation_config(chat: LoadedChat, settings: GenerationSettings, max_new_t
         config.encoder_no_repeat_ngram_size = own.encoder_no_repeat_ngram_size
         config.min_length = min(own.min_length or 0, max_new_tokens)
     return config
-
-
-def _as_list(ids: int | list[int] | torch.Tensor | None) -> list[int]:
-    if ids is None:
-        return []
-    if isinstance(ids, int):
-        return [ids]
-    return [int(one) for one in ids]

@@ -20,6 +20,7 @@ from transformers import (
 from core.errors import ModelMissing, SettingsError
 from core.sections import Generation
 from core.settings import resolve_model
+from workers.engine import precision
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,20 @@ class LoadedChat:
     tokenizer: PreTrainedTokenizerBase
     device: torch.device
     encoder_decoder: bool
+
+
+def end_tokens(chat: LoadedChat) -> frozenset[int]:
+    """Return the ids that end a reply: some models name only the end of a text, and their tokenizer that of a turn."""
+    own = chat.model.generation_config
+    assert own is not None
+    return frozenset({*as_list(own.eos_token_id), *as_list(chat.tokenizer.eos_token_id)})
+
+
+def as_list(ids: int | list[int] | torch.Tensor | None) -> list[int]:
+    """Return ids as configurations have them, one, several or none, as a list."""
+    if ids is None:
+        return []
+    return [ids] if isinstance(ids, int) else [int(one) for one in ids]
 
 
 def pick_device(name: str, section: str) -> torch.device:
@@ -93,13 +108,16 @@ def load_chat(settings: Generation) -> LoadedChat:
         SettingsError: the device does not exist.
     """
     device = pick_device(settings.device, "generation")
+    precision.check(settings.precision, device)
     source, config = load_config(settings.model, "generation")
     setting = f'[generation] model = "{settings.model}"'
     encoder_decoder = bool(config.is_encoder_decoder)
     kind = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model: PreTrainedModel = kind.from_pretrained(source, dtype=pick_dtype(device), trust_remote_code=False)
+        model: PreTrainedModel = kind.from_pretrained(
+            source, trust_remote_code=False, **precision.loading(settings.precision, device)
+        )
     except Exception as error:
         raise missing(setting, source, error) from error
     if not tokenizer.chat_template and not encoder_decoder:
@@ -107,7 +125,7 @@ def load_chat(settings: Generation) -> LoadedChat:
             f"Setting {setting}: this model has no chat template, so it was not trained to converse. "
             "Use its instruction-tuned variant (often named -Instruct or -Chat)."
         )
-    return LoadedChat(model.to(device).eval(), tokenizer, device, encoder_decoder)  # type: ignore[arg-type]
+    return LoadedChat(precision.placed(model, settings.precision, device), tokenizer, device, encoder_decoder)
 
 
 def missing(setting: str, source: str, error: Exception) -> ModelMissing:

@@ -96,12 +96,12 @@ def test_stream_grows_and_ends_with_the_reply(tok: object, tmp_path: Path) -> No
 def test_batched_replies_equal_single_ones(kind: str, request: pytest.FixtureRequest) -> None:
     model = request.getfixturevalue(kind)
     with serving(model, batch=1) as engine:
-        single = [engine.submit(prompt(text)).result(WAIT_S) for text in QUESTIONS]
+        single = [engine.submit(prompt(text)).result(WAIT_S).text for text in QUESTIONS]
     with serving(model, batch=8) as engine:
         _, release = held(engine)
         waiting = [engine.submit(prompt(text)) for text in QUESTIONS]
         release()
-        assert [one.result(WAIT_S) for one in waiting] == single
+        assert [one.result(WAIT_S).text for one in waiting] == single
 
 
 def test_sampling_works(starter: str) -> None:
@@ -150,16 +150,16 @@ def test_cancel_while_running_gives_the_text_so_far(starter: str) -> None:
 
 def test_cancel_ends_one_row_and_leaves_the_others(starter: str) -> None:
     with serving(starter) as engine:
-        alone = engine.submit(prompt("what is my name?")).result(WAIT_S)
-        _, release = held(engine)
+        alone = engine.submit(prompt("what is my name?")).result(WAIT_S).text
+        hold, _ = held(engine)
         gate = Gate()
         first, second = engine.submit(prompt("hello"), gate), engine.submit(prompt("what is my name?"))
-        release()
+        hold.open()
         assert gate.reached.wait(WAIT_S)
         first.cancel()
         gate.open()
         assert first.result(WAIT_S).finish_reason == "cancelled"
-        assert second.result(WAIT_S) == alone
+        assert second.result(WAIT_S).text == alone
 
 
 def test_cancel_while_waiting_is_answered_at_once(starter: str) -> None:

@@ -105,8 +105,8 @@ def test_dead_model_fails_all_that_waits() -> None:
 def test_hanging_model_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat_module, "_CLOSE_S", 0.1)
     model, chat = fragile()
-    model.go_on = threading.Event()
     engine = ChatEngine(chat, Generation(device="cpu"))
+    model.go_on = threading.Event()
     with pytest.raises(TimeoutError):
         engine.submit(prompt("hello")).result(0.1)
     engine.close()
