@@ -3,9 +3,10 @@ r"""Read the mood of texts with the encoder, or measure it on labelled texts.
     python -m training.sentiment --predict FILE [--model NAME]
     python -m training.sentiment --evaluate FILE [--model NAME]
 
-FILE has one JSON object a line with a field "text" (for --evaluate also "label": negative, neutral or positive), as
-it is or gzipped. --predict prints one line for each, {"label": ..., "scores": {...}}; --evaluate prints macro recall
-and calibration error. The model is the one of the settings, unless --model names a folder or another classifier.
+FILE has one JSON object a line with a field "text" (for --evaluate also "label": negative, neutral or positive, or 0,
+1, 2 in this order), as it is or gzipped. --predict prints one line for each, {"label": ..., "scores": {...}};
+--evaluate prints macro recall and calibration error. The model is the one of the settings, unless --model names a
+folder or another classifier.
 """
 
 import argparse
@@ -58,8 +59,11 @@ def _row(line: bytes, where: str, labelled: bool) -> Row:
     if not isinstance(text, str):
         raise InputError("line", f'{where} has no text. It must be a JSON object with a string under "text".')
     label = row.get("label") if labelled else ""
+    if str(label) in ("0", "1", "2"):  # as TweetEval numbers them
+        label = LABELS[int(label)]
     if labelled and label not in LABELS:
-        raise InputError("line", f'{where}: "label" is {json.dumps(label)}. It must be one of {", ".join(LABELS)}.')
+        wanted = f"{', '.join(LABELS)}, or 0, 1, 2"
+        raise InputError("line", f'{where}: "label" is {json.dumps(label)}. It must be one of {wanted}.')
     return text, label
 
 

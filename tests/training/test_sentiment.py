@@ -83,12 +83,17 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
         list(rows(tmp_path / "latin.jsonl"))
 
 
-@pytest.mark.parametrize("label", [None, 2, "good", "Positive"])
+@pytest.mark.parametrize("label", [None, 3, True, "good", "Positive"])
 def test_a_bad_label_is_named_only_where_labels_are_asked_for(tmp_path: Path, label: object) -> None:
     path = write(tmp_path / "labels.jsonl", [{"text": "fine", "label": "neutral"}, {"text": "a", "label": label}])
     assert [text for text, _ in rows(path)] == ["fine", "a"]
     with pytest.raises(InputError, match=r"line 2: \"label\" .* negative, neutral, positive"):
         list(rows(path, labelled=True))
+
+
+def test_labels_may_be_numbers_as_in_tweeteval(tmp_path: Path) -> None:
+    path = write(tmp_path / "numbers.jsonl", [{"text": str(label), "label": label} for label in (0, "1", 2)])
+    assert [label for _, label in rows(path, labelled=True)] == ["negative", "neutral", "positive"]
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
