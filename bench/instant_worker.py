@@ -31,7 +31,7 @@ class _Ready:
         pass
 
 
-def _submit(prompt: Prompt, on_text: Callable[[str], None]) -> _Ready:
+def _submit(prompt: Prompt, on_text: Callable[[str], None], person: str) -> _Ready:
     return _Ready()
 
 

@@ -111,13 +111,13 @@ class Bot:
         candidates = self.settings.generation.best_of
         seeds = count(seed * candidates)
 
-        def submit(prompt: Prompt, on_text: Callable[[str], None]) -> RunningGeneration:
-            return self.engine.submit(prompt, on_text, person=str(seed), seed=next(seeds))
+        def submit(prompt: Prompt, on_text: Callable[[str], None], person: str) -> RunningGeneration:
+            return self.engine.submit(prompt, on_text, person, seed=next(seeds))
 
         if candidates > 1:
             check = self.settings.safety.check_replies
-            return BestOf(submit, self.encoder.read, candidates, check=check).submit(prompt, _unheard)
-        return submit(prompt, _unheard)
+            return BestOf(submit, self.encoder.read, candidates, check=check).submit(prompt, _unheard, str(seed))
+        return submit(prompt, _unheard, str(seed))
 
 
 def _unheard(text: str) -> None:

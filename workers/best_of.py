@@ -33,16 +33,16 @@ class BestOf:
         self._count = count
         self._check = check
 
-    def submit(self, prompt: Prompt, on_text: Callable[[str], None]) -> RunningGeneration:
+    def submit(self, prompt: Prompt, on_text: Callable[[str], None], person: str = "") -> RunningGeneration:
         """Submit the candidates and return them as one generation; raises what the first of them raises.
 
         Nothing is streamed, as nobody knows yet which one is sent. An engine that gets full on the way is content
         with fewer candidates.
         """
-        running = [self._submit(prompt, _unheard)]
+        running = [self._submit(prompt, _unheard, person)]
         try:
             while len(running) < self._count:
-                running.append(self._submit(prompt, _unheard))
+                running.append(self._submit(prompt, _unheard, person))
         except EngineFull:
             log.info("the engine is full: %d candidates instead of %d", len(running), self._count)
         return _Candidates(running, lambda completions: self._best(prompt, completions))

@@ -41,7 +41,8 @@ class RunningGeneration(Protocol):
         """End it; the result then is what was written so far."""
 
 
-Submit = Callable[[Prompt, Callable[[str], None]], RunningGeneration]
+# The last argument is the person who is answered, for an engine that is fair between people.
+Submit = Callable[[Prompt, Callable[[str], None], str], RunningGeneration]
 
 
 @dataclass
@@ -197,7 +198,7 @@ class Runtime:
 
     def _generate(self, prompt: Prompt, on_text: Callable[[str], None]) -> Completion:
         work: _Work = self._current.work
-        work.generation = self._models.submit(prompt, on_text)
+        work.generation = self._models.submit(prompt, on_text, work.claim.person)
         if work.stop or work.lost:  # said while it was being submitted
             work.cancel()
         patience_s = self._settings.generation.timeout_s + HANG_GRACE_S

@@ -45,7 +45,7 @@ def models(script: Script) -> Models:
     """Return models whose replies come from the script and whose mood is always neutral."""
     return Models(
         read_mood=lambda text: NEUTRAL,
-        submit=lambda prompt, on_text: Running(script, prompt, on_text),
+        submit=lambda prompt, on_text, person: Running(script, prompt, on_text),
         count_tokens=lambda messages, tone: sum(len(message.content) for message in messages),
         budget=100_000,
         close=lambda: None,

@@ -59,7 +59,7 @@ class Engine:
         self.drawn: list[Drawn] = []
         self._room = room
 
-    def submit(self, prompt: Prompt, on_text: Callable[[str], None]) -> Drawn:
+    def submit(self, prompt: Prompt, on_text: Callable[[str], None], person: str) -> Drawn:
         if len(self.drawn) >= self._room:
             raise EngineFull("full")
         on_text("partial")
