@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from channels.base import Adapter
+from core import logs
 from core.dialogue import Address
 from core.errors import DeliveryError, LeaseLost, StoreUnavailable
 from core.events import Draft, Heard, Reply
@@ -108,13 +109,18 @@ class Live:
         """Show the newest text until there is none that is newer."""
         try:
             while draft := self._newest.pop(reply_id, None):
-                await self._adapter.draft(draft)
+                with logs.about(*draft.in_reply_to):
+                    await self._show_one(draft)
+        finally:
+            del self._drafting[reply_id]
+
+    async def _show_one(self, draft: Draft) -> None:
+        try:
+            await self._adapter.draft(draft)
         except (DeliveryError, LeaseLost, StoreUnavailable) as error:
             log.info("a draft was not shown: %s", error)
         except Exception:
             log.exception("a draft could not be shown")
-        finally:
-            del self._drafting[reply_id]
 
     async def _may_sign(self, *, first: bool) -> bool:
         """Tell whether a sign may be given now. First ones wait for their turn; of renewals some are left out."""
@@ -129,7 +135,8 @@ class Live:
     def _begin_sign(self, heard: Heard) -> None:
         who = (heard.address, heard.person)
         if self._adapter.sign_s and who not in self._signs:
-            self._signs[who] = asyncio.create_task(self._keep_signing(heard))
+            with logs.about(heard.event_id):  # the task inherits it
+                self._signs[who] = asyncio.create_task(self._keep_signing(heard))
 
     def _end_sign(self, address: Address, person: str) -> None:
         if sign := self._signs.pop((address, person), None):

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from channels.base import Adapter
 from channels.live import Live
-from core import commands
+from core import commands, logs
 from core.dialogue import Address, outbox_name
 from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, InputError, LeaseLost, StoreUnavailable
 from core.events import MessageEvent
@@ -97,13 +97,21 @@ class Runner:
 
     async def accept(self, event: MessageEvent) -> bool:
         """Check and store an event; see channels.base.Accept."""
+        with logs.about(event.id):
+            return await self._accept(event)
+
+    async def _accept(self, event: MessageEvent) -> bool:
         event = _storable(event.model_copy(update={"text": clean(event.text, self._limits.max_chars)}))
         if not event.text and not event.attachments:
             raise InputError("empty", "The message is empty. Write something first.")
         if datetime.now(UTC) - event.sent_at > timedelta(hours=self._limits.stale_hours):
             log.warning("event %s is not answered: it is older than inbox.stale_hours", event.id)
             return False
-        accepted = await asyncio.to_thread(self._store.inbox.accept, event)
+        try:
+            accepted = await asyncio.to_thread(self._store.inbox.accept, event)
+        except StoreUnavailable as error:
+            log.warning("event %s cannot be stored now: %s", event.id, error)
+            raise
         if accepted == "accepted" and commands.parse(event.text) is commands.TABLE["stop"]:
             # The inbox keeps order, so the command itself waits behind the reply that it is to end.
             await asyncio.to_thread(self._store.inbox.request_stop, event.person)
@@ -170,21 +178,28 @@ class Runner:
         try:
             while not lane.empty() and not self._closing.is_set() and (self._is_courier() or await self._lead()):
                 delivery = lane.get_nowait()
-                try:
-                    refused = await self._send(delivery)
-                except LeaseLost as error:
-                    log.warning("reply %s is left: %s", delivery.reply.id, error)
-                    self._courier_until = 0
-                    lane.put_nowait(delivery)
-                    return
-                while not await self._settled(delivery, refused) and not self._closing.is_set():
-                    pass  # Redis is away; the reply must not be sent again meanwhile
-                _remember(self._settled_entries, delivery.entry)
-                self._in_hand.discard(delivery.entry)
+                with logs.about(*delivery.reply.in_reply_to):
+                    if not await self._deliver_one(delivery):
+                        lane.put_nowait(delivery)
+                        return
         finally:
             del self._lanes[address]
             while not lane.empty():
                 self._in_hand.discard(lane.get_nowait().entry)
+
+    async def _deliver_one(self, delivery: Delivery) -> bool:
+        """Send a reply and take it out of the outbox; False if it is not for us to send any more."""
+        try:
+            refused = await self._send(delivery)
+        except LeaseLost as error:
+            log.warning("reply %s is left: %s", delivery.reply.id, error)
+            self._courier_until = 0
+            return False
+        while not await self._settled(delivery, refused) and not self._closing.is_set():
+            pass  # Redis is away; the reply must not be sent again meanwhile
+        _remember(self._settled_entries, delivery.entry)
+        self._in_hand.discard(delivery.entry)
+        return True
 
     async def _settled(self, delivery: Delivery, refused: str | None) -> bool:
         def settle() -> bool:

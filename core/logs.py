@@ -1,9 +1,15 @@
-"""Logging for every process: one line an event, as text or JSON, to standard error; secrets never pass."""
+"""Logging for every process: one line an event, as text or JSON, to standard error; secrets never pass.
+
+What concerns messages is logged within ``about``, so that their ids are on the line; what they say never is.
+"""
 
 import json
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -17,6 +23,19 @@ URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+@")
 PASSWORD = re.compile(r"^\w+://[^/:@]*:(.+)@|[?&]password=([^&]+)")
 # They say much, and some of it, at DEBUG, is what people write.
 NOISY = ("httpx", "httpcore", "httpx2", "httpcore2", "openai", "urllib3", "celery.worker.strategy", "celery.app.trace")
+# Libraries whose DEBUG lines hold what networks say, and so what people write.
+TALKATIVE = ("aiohttp", "discord", "openai", "slack_bolt", "slack_sdk", "telegram", "uvicorn")
+_events: ContextVar[tuple[str, ...]] = ContextVar("events", default=())
+
+
+@contextmanager
+def about(*event_ids: str) -> Iterator[None]:
+    """Have what this task or thread logs while the block runs say that it concerns these messages."""
+    token = _events.set(event_ids)
+    try:
+        yield
+    finally:
+        _events.reset(token)
 
 
 class _Redacting(logging.Formatter):
@@ -31,13 +50,15 @@ class _Redacting(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         if not self._as_json:
             return self._redacted(super().format(record))
-        fields = {
+        fields: dict[str, str | list[str]] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "process": self._process,
             "logger": record.name,
             "message": self._redacted(record.getMessage()),
         }
+        if events := _events.get():
+            fields["events"] = [self._redacted(event) for event in events]
         if record.exc_info:
             fields["error"] = self._redacted(self.formatException(record.exc_info))
         return json.dumps(fields)  # only now: what it escapes would not be recognised as a secret
@@ -64,3 +85,5 @@ def set_up(settings: Log, process: str) -> None:
     logging.basicConfig(level=settings.level, handlers=[handler], force=True)
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for talkative in TALKATIVE:
+        logging.getLogger(talkative).setLevel(max(logging.getLevelName(settings.level), logging.INFO))

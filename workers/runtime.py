@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from core import logs
 from core.dialogue import Completion, Prompt
 from core.errors import EngineBroken, EngineFull, LeaseLost, RapportError, StoreUnavailable
 from core.process import release
@@ -137,11 +138,12 @@ class Runtime:
             for turn in range(TURNS_PER_DRAIN):
                 if claim is None:
                     return
-                claim = self._work(claim, go_on=turn + 1 < TURNS_PER_DRAIN)
-        except LeaseLost as error:
-            log.info("%s", error)
-        except StoreUnavailable as error:
-            log.warning("%s; the sweeper brings %s back", error, person)
+                with logs.about(*claim.event_ids):
+                    claim = self._work(claim, go_on=turn + 1 < TURNS_PER_DRAIN)
+        except (LeaseLost, StoreUnavailable) as error:
+            with logs.about(*claim.event_ids if claim else ()):
+                level = logging.INFO if isinstance(error, LeaseLost) else logging.WARNING
+                log.log(level, "%s; whoever has the lease, or the sweeper, goes on with %s", error, person)
 
     def close(self) -> None:
         """End the threads and models; leases that are still held run out."""

@@ -21,6 +21,7 @@ from channels.discord.messages import Messages
 from channels.discord.parse import parse
 from channels.discord.sessions import Sessions
 from channels.discord.settings import Discord
+from core import logs
 from core.errors import DeliveryError, DeliveryLater, DeliveryUnsure, InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.store import Notes
@@ -191,6 +192,10 @@ class Intake:
 
     async def _store(self, event: MessageEvent) -> None:
         """Bring one message into the store, however long Redis is away."""
+        with logs.about(event.id):
+            await self._store_about(event)
+
+    async def _store_about(self, event: MessageEvent) -> None:
         while True:
             try:
                 new = await self._accept(event)

@@ -24,6 +24,7 @@ from channels.slack.parse import CHANNEL, WHAT_CAN_YOU_DO, parse, parse_slash, p
 from channels.slack.settings import Slack
 from channels.slack.teams import Team, Teams
 from channels.slack.trouble import asked
+from core import logs
 from core.errors import DeliveryError, InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.store import Store, Verdict
@@ -177,7 +178,8 @@ class Handlers:
             fresh = await accept(event)
         except InputError as error:
             if not error.told:
-                await self._tell(team, event, str(error))
+                with logs.about(event.id):
+                    await self._tell(team, event, str(error))
             return False
         if fresh and event.address.direct and event.address.thread:
             self._begin(self._title(team, event))

@@ -15,6 +15,7 @@ from channels.telegram.api import Api, markup, reason, says
 from channels.telegram.feedback import Pressed, Verdict, keyboard, pressed, reacted
 from channels.telegram.messages import limits
 from channels.telegram.parse import CHANNEL, CUT_CHARS, Me, Payload, parse
+from core import logs
 from core.errors import InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.store import Store
@@ -75,7 +76,8 @@ class Intake:
         except InputError as error:
             text = str(error)
             if not error.told:
-                self._do_beside(lambda: self._tell(event, text))
+                with logs.about(event.id):  # what is done beside inherits it
+                    self._do_beside(lambda: self._tell(event, text))
 
     async def _tell(self, event: MessageEvent, text: str) -> None:
         space, now = event.address.space, time.monotonic()

@@ -48,6 +48,11 @@ class Claim:
     events: tuple[MessageEvent, ...]
     history: tuple[Turn, ...]
 
+    @property
+    def event_ids(self) -> tuple[str, ...]:
+        """The ids of the events, for logs."""
+        return tuple(event.id for event in self.events)
+
 
 class Inbox:
     """The inboxes of all persons. Thread-safe. ``wake_up`` makes the Celery message for a person."""

@@ -1,10 +1,13 @@
 import json
 import logging
+import threading
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from core import logs
+from core.events import MessageEvent
 from core.sections import Log
 
 
@@ -12,9 +15,12 @@ from core.sections import Log
 def root_logger():
     root = logging.getLogger()
     kept = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in logs.TALKATIVE}
     yield
     root.handlers[:], level = kept
     root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
 
 
 def test_secrets_never_reach_the_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +52,53 @@ def test_json_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert fields["message"] == 'a "quoted"\nline'
     assert fields["level"] == "WARNING"
     assert fields["process"] == "test"
+
+
+def test_what_concerns_messages_says_which(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_API_KEY", "quetzal")
+    logs.set_up(Log(format="json"), "test")
+    log = logging.getLogger("x")
+    with logs.about("e1", "quetzal"):
+        log.info("one")
+        with logs.about("e2"):
+            log.info("two")
+        log.info("three")
+    log.info("four")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line.get("events") for line in lines] == [["e1", "[secret]"], ["e2"], ["e1", "[secret]"], None]
+
+
+def test_a_thread_says_what_it_is_about_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up(Log(format="json"), "test")
+    with logs.about("e1"):
+        thread = threading.Thread(target=lambda: logging.getLogger("x").info("elsewhere"))
+        thread.start()
+        thread.join()
+    assert "events" not in json.loads(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "ERROR"])
+def test_libraries_never_tell_what_networks_say(level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up(Log(level=level), "test")
+    logging.getLogger("slack_sdk.socket_mode.aiohttp").debug("what somebody wrote")
+    logging.getLogger("slack_sdk.socket_mode.aiohttp").info("connected")
+    logging.getLogger("ours").debug("a step")
+    said = capsys.readouterr().err
+    assert "somebody" not in said
+    assert ("connected" in said) == (level != "ERROR")
+    assert ("a step" in said) == (level == "DEBUG")
+
+
+def test_what_cannot_be_read_is_not_quoted(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up(Log(), "test")
+    written = json.dumps({"text": "my " + "secret"})
+    try:
+        MessageEvent.model_validate_json(written)
+    except ValidationError:
+        logging.getLogger("x").exception("it cannot be read")
+    said = capsys.readouterr().err
+    assert "Field required" in said
+    assert "my secret" not in said
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

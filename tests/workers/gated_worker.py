@@ -1,8 +1,9 @@
 """The real Celery worker, but for its models: ``celery -A tests.workers.gated_worker worker``.
 
 Writes the last message to ``gate:started`` when a generation begins, and ends it once ``gate:open`` is there; a
-message with "hang" in it never ends. TEST_MODEL=broken gives a model that breaks on every other message instead,
-TEST_MODEL=missing one that cannot be loaded, TEST_MODEL=slow one whose loading waits for ``gate:loaded``.
+message with "hang" in it never ends, one with "poison" fails. TEST_MODEL=broken gives a model that breaks on every
+other message instead, TEST_MODEL=missing one that cannot be loaded, TEST_MODEL=slow one whose loading waits for
+``gate:loaded``.
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import Any
 
 from core import settings
 from core.dialogue import Prompt
-from core.errors import EngineBroken
+from core.errors import EngineBroken, GenerationFailed
 from core.store import Store
 from tests.workers.scripted import models
 from workers import models as real_models
@@ -32,6 +33,8 @@ def load_models(conf: settings.Settings) -> Models:
         store.redis.rpush("gate:started", said)
         if "hang" in said:
             threading.Event().wait()
+        if "poison" in said:
+            raise GenerationFailed("the model is ill")
         if KIND == "broken":
             raise EngineBroken("the device is gone")
         while not store.redis.exists("gate:open") and not cancelled.wait(0.02):
