@@ -133,6 +133,7 @@ class Runtime:
 
     def drain(self, person: str) -> None:
         """Answer this person's waiting turns, one after the other, as long as the lease is ours."""
+        claim: Claim | None = None
         try:
             claim = self._store.inbox.claim(person, self._worker_id)
             for turn in range(TURNS_PER_DRAIN):
