@@ -65,7 +65,7 @@ def fitness(reading: Reading, band: tuple[float, float], asked: Reading) -> floa
     low, high = band
     valence = reading.sentiment.valence
     tone = max(0.0, 1 - max(low - valence, valence - high, 0.0))
-    likeness = sum(map(mul, reading.embedding, asked.embedding))  # their length is 1; some encoders give none
+    likeness = float(sum(map(mul, reading.embedding, asked.embedding)))  # their length is 1; some encoders give none
     relevance = min(max(0.0, likeness), LIKE_ENOUGH) / LIKE_ENOUGH
     return TONE_WEIGHT * tone + (1 - TONE_WEIGHT) * relevance
 

@@ -104,7 +104,10 @@ class TemplateRenderer(Renderer):
 
     def _render(self, messages: Sequence[PromptMessage], tone: Tone) -> str:
         rows = [{"role": m.role, "content": m.content, **({"tone": m.tone} if m.tone else {})} for m in messages]
-        variables: dict[str, Any] = {"tone": tone.name} if self._knows_tone else {}
+        # Models that can think aloud before they speak (Qwen3) would have people read it; other templates ignore this.
+        variables: dict[str, Any] = {"enable_thinking": False}
+        if self._knows_tone:
+            variables["tone"] = tone.name
         text = self._tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=True, **variables)
         assert isinstance(text, str)
         return text
