@@ -99,9 +99,10 @@ def evaluate(encoder: Encoder, path: Path) -> dict[str, float]:
         raise InputError("file", f"{path} is empty. Give a file of labelled texts.")
     gold = [label for _, label in wanted]
     moods = list(read_moods(encoder, (text for text, _ in wanted)))
+    scores = [{str(label): score for label, score in mood.scores.items()} for mood in moods]
     found = {
         "macro recall": macro_recall([mood.label for mood in moods], gold),
-        "calibration error": expected_calibration_error([mood.scores for mood in moods], gold),
+        "calibration error": expected_calibration_error(scores, gold),
     }
     for label in LABELS:
         of_label = [mood.label == label for mood, truth in zip(moods, gold, strict=True) if truth == label]
