@@ -164,6 +164,22 @@ def everyday_voice(data: Path, rng: random.Random) -> list[Conversation]:
     return mix
 
 
+def everyday_drill(data: Path, rng: random.Random) -> list[Conversation]:
+    """Stage three, one epoch: the everyday messages until they sit. About 0.9 million tokens."""
+    from training.recall import make_recall
+
+    authored = [one for one in read(data, "rapport_authored") if keeps_promises(one)]
+    mix = [
+        *(spread_tones(one, rng) for one in rng.sample(authored, 5_000)),
+        *rng.sample(list(read(data, "ms_personality_chat")), 2_000),
+        *make_recall(1_500, authored, rng),
+        *rng.sample(list(read(data, "rapport_written")), 900),
+        *list(read(data, "rapport_more")) * 5,
+    ]
+    rng.shuffle(mix)
+    return mix
+
+
 def spread_tones(conversation: Conversation, rng: random.Random) -> Conversation:
     """Return an authored conversation with some replies in another tone that fits the same sentiment."""
     weights = {next(iter(tones)): tones for tones in SENTIMENT_TONES.values()}

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
-from training.train_chat import new_model
+from training.train_chat import MIXES, new_model
 
 
 def export(checkpoint: Path, tokenizer_folder: Path, out: Path) -> int:
@@ -55,7 +55,7 @@ def main() -> None:
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--run", type=Path, required=True, help="folder of the training run")
     args.add_argument("--out", type=Path, required=True, help="folder of the finished model")
-    args.add_argument("--stage", choices=["broad", "voice"], default="voice", help="whose checkpoint")
+    args.add_argument("--stage", choices=list(MIXES), default="everyday", help="whose checkpoint")
     options = args.parse_args()
     checkpoint = options.run / f"{options.stage}.pt"
     parameters = export(checkpoint, options.run / "tokenizer", options.out)

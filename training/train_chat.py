@@ -1,12 +1,14 @@
-"""Train the starter chat model from nothing, in two stages.
+"""Train the starter chat model from nothing, in three stages.
 
     python -m training.train_chat --data DATA --out RUN --stage broad --steps 3000
     python -m training.train_chat --data DATA --out RUN --stage voice --steps 400
+    python -m training.train_chat --data DATA --out RUN --stage everyday --steps 110
     python -m training.export_chat --run RUN --out models/starter-chat
 
-Stage one (broad) teaches how people talk at a constant learning rate; stage two (voice) teaches how Rapport
-talks while the rate falls to nothing: its first half how it writes at its best, its second half what it says every
-day. A run can be stopped and started again: it goes on from its last checkpoint.
+Stage one (broad) teaches how people talk at a constant learning rate; stage two (voice) teaches how Rapport talks
+while the rate falls to nothing: its first half how it writes at its best, its second half what it says every day too.
+Stage three (everyday) is short and drills the everyday messages. A run can be stopped and started again: it goes on
+from its last checkpoint.
 Hidden matrices are trained with Muon (https://kellerjordan.github.io/posts/muon/), the rest with AdamW.
 """
 
@@ -33,6 +35,12 @@ VOCABULARY = 8192
 CONTEXT = 512
 ROWS = 16  # x CONTEXT = tokens a step
 SEED = 20261121
+# By stage, in this order; the steps of a stage are shared out evenly.
+MIXES = {
+    "broad": [corpus.broad_talk],
+    "voice": [corpus.own_voice, corpus.everyday_voice],
+    "everyday": [corpus.everyday_drill],
+}
 
 
 def train_tokenizer(data: Path) -> PreTrainedTokenizerFast:
@@ -148,7 +156,7 @@ def main() -> None:
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--data", type=Path, required=True, help="folder with dialogue/*.jsonl.gz")
     args.add_argument("--out", type=Path, required=True, help="folder of this run: tokenizer, checkpoints, log")
-    args.add_argument("--stage", choices=["broad", "voice"], required=True)
+    args.add_argument("--stage", choices=list(MIXES), required=True)
     args.add_argument("--steps", type=int, required=True, help="steps of this stage, of 8,192 tokens each")
     args.add_argument("--threads", type=int, default=os.cpu_count())
     options = args.parse_args()
@@ -166,11 +174,10 @@ def main() -> None:
     start = _resume(options.out, options.stage, model, opts)
 
     rng = random.Random(f"{SEED}/{options.stage}/{start}")
-    voice = options.stage == "voice"
-    mixes = [corpus.own_voice, corpus.everyday_voice] if voice else [corpus.broad_talk]
+    falling = options.stage != "broad"
     parts = [
-        batches(rows(encode(mix(options.data, rng), tokenizer, replies_only=voice), tokenizer.bos_token_id, rng))
-        for mix in mixes
+        batches(rows(encode(mix(options.data, rng), tokenizer, replies_only=falling), tokenizer.bos_token_id, rng))
+        for mix in MIXES[options.stage]
     ]
     held_out = encode(list(corpus.read(options.data, "rapport_written", "valid")), tokenizer, replies_only=True)
     valid = next(batches(rows(held_out, tokenizer.bos_token_id, random.Random(SEED))))
@@ -187,7 +194,7 @@ def main() -> None:
     for step in range(start, options.steps):
         for optimizer, peak in zip(opts, (0.02, 2e-3), strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = peak * _schedule(step, options.steps, voice)
+                group["lr"] = peak * _schedule(step, options.steps, options.stage)
         loss = fast_loss(*next(parts[step * len(parts) // options.steps]))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -213,11 +220,12 @@ def main() -> None:
             _save(options.out, options.stage, step + 1, model, opts)
 
 
-def _schedule(step: int, steps: int, falling: bool) -> float:
-    """Factor on the learning rate: warm up, then hold (broad), or fall from half to nothing as a cosine (voice)."""
-    if falling:
-        return 0.25 * (1 + math.cos(math.pi * step / steps))
-    return min(1.0, (step + 1) / 100)
+def _schedule(step: int, steps: int, stage: str) -> float:
+    """Factor on the learning rate: warm up, then hold (broad), or fall to nothing as a cosine (the others)."""
+    if stage == "broad":
+        return min(1.0, (step + 1) / 100)
+    peak = 0.5 if stage == "voice" else 0.3
+    return peak * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def _save(out: Path, stage: str, step: int, model: LlamaForCausalLM, opts: list[torch.optim.Optimizer]) -> None:
@@ -228,7 +236,7 @@ def _save(out: Path, stage: str, step: int, model: LlamaForCausalLM, opts: list[
 
 def _resume(out: Path, stage: str, model: LlamaForCausalLM, opts: list[torch.optim.Optimizer]) -> int:
     """Load the last checkpoint of this stage, else of the stage before; return the step to go on from."""
-    for candidate in (stage, "broad"):
+    for candidate in reversed(list(MIXES)[: list(MIXES).index(stage) + 1]):
         if (out / f"{candidate}.pt").exists():
             state = torch.load(out / f"{candidate}.pt")
             model.load_state_dict(state["model"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core import settings
+from core.sections import TONES
 from training import corpus
 from training.corpus import Conversation, Line
 
@@ -31,7 +31,7 @@ def test_everyday_conversations_alternate_and_begin_with_the_person() -> None:
 
 def test_everyday_conversations_know_just_the_tones_that_the_bot_chooses() -> None:
     said = Counter(line.tone for one in MORE for line in one.lines if line.role == "assistant")
-    assert set(said) == {row.name for row in settings.load().tone.values()}
+    assert set(said) == {row["name"] for row in TONES.values()}
     assert min(said.values()) > 100
 
 
