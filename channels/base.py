@@ -9,6 +9,8 @@ from core.events import Draft, Heard, MessageEvent, Reply
 # or is too old to be answered. Raises InputError (tell the person what to change) or StoreUnavailable (do not
 # acknowledge; the platform or the person sends again).
 Accept = Callable[[MessageEvent], Awaitable[bool]]
+# From this number in line on, people are told why nothing happens.
+LONG_LINE = 5
 # An ASGI application: scope, receive, send.
 AsgiApp = Callable[
     [
@@ -41,7 +43,8 @@ class Adapter(Protocol):
     async def working(self, heard: Heard) -> None:
         """Give a sign of life (typing, a status): called at once, then every ``sign_s`` while the message waits.
 
-        Errors do no harm.
+        Where the network can say so, people are told which number they are (``Heard.place``) if that is more than
+        ``LONG_LINE``. Errors do no harm.
         """
 
     async def draft(self, draft: Draft) -> None:

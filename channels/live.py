@@ -149,6 +149,9 @@ class Live:
             while waits and asyncio.get_running_loop().time() < until:
                 try:
                     if await self._may_sign(first=first):
+                        with contextlib.suppress(StoreUnavailable):
+                            place = await asyncio.to_thread(self._store.inbox.place, heard.person)
+                            heard = heard.model_copy(update={"place": place})
                         await self._adapter.working(heard)
                     first = False
                 except DeliveryError as error:

@@ -65,11 +65,15 @@ class Reply(Record):
 
 
 class Heard(Record):
-    """An event was stored: time for a sign of life. May be lost without harm."""
+    """An event was stored: time for a sign of life. May be lost without harm.
+
+    ``place``: which number the person is in the line of those who wait for a worker; 0: a worker has begun.
+    """
 
     event_id: str
     address: Address
     person: str
+    place: int = 0
 
 
 class Draft(Record):

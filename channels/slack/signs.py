@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from channels.base import LONG_LINE
 from channels.slack.answers import is_slash
 from channels.slack.streams import UNAVAILABLE
 from channels.slack.teams import Team, Teams
@@ -14,6 +15,7 @@ from core.store.notes import Notes
 log = logging.getLogger(__name__)
 
 STATUS = "is thinking..."
+BUSY = "is busy, you are number {place}..."
 REACTION = "eyes"
 NOTE_TTL_S = 86400
 
@@ -35,8 +37,9 @@ class Signs:
         team = self._teams.of(team_id)
         space, thread = heard.address.space, heard.address.thread
         if thread and self._status.open(space):
+            status = BUSY.format(place=heard.place) if heard.place > LONG_LINE else STATUS
             try:
-                await asked(team.api.assistant_threads_setStatus(channel_id=channel, thread_ts=thread, status=STATUS))
+                await asked(team.api.assistant_threads_setStatus(channel_id=channel, thread_ts=thread, status=status))
                 return
             except LockedOut as error:
                 _forbid(self._status, space, error)

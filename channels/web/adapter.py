@@ -10,7 +10,7 @@ import uvicorn
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from channels.base import Accept, AsgiApp, Hook
+from channels.base import LONG_LINE, Accept, AsgiApp, Hook
 from channels.web.api import Routes, max_body
 from channels.web.guard import HOOKS, Guard
 from channels.web.settings import Web, refuse_open_door
@@ -30,7 +30,7 @@ class WebAdapter:
 
     name = "web"
     via: str | None = None
-    sign_s = 0.0  # an open request is a sign by itself
+    sign_s = 3.0  # an open request is a sign by itself, but who waits in a long line is told so
     text_limit = 100_000  # HTTP has none; far above what a model writes
 
     def __init__(
@@ -80,7 +80,9 @@ class WebAdapter:
         self._room.deliver(reply)
 
     async def working(self, heard: Heard) -> None:
-        """Never called."""
+        """Tell who waits which number they are, if the line is long."""
+        if heard.place > LONG_LINE:
+            self._room.tell_place(heard.event_id, heard.place)
 
     async def draft(self, draft: Draft) -> None:
         """Give partial text to who waits for the reply."""

@@ -97,6 +97,12 @@ class MoodEvent(BaseModel):
         return cls(id=draft.reply_id, sentiment=Mood.of(draft.sentiment), tone=draft.tone)
 
 
+class BusyEvent(BaseModel):
+    """Event "busy" of a stream: many people wait, and the caller is this number in line."""
+
+    place: int
+
+
 class DraftEvent(BaseModel):
     """Event "draft" of a stream: all of the text so far, not only what is new."""
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from channels.web.models import ChatReply, DraftEvent, MoodEvent
+from channels.web.models import BusyEvent, ChatReply, DraftEvent, MoodEvent
 from channels.web.problems import Problem
 from channels.web.waiting import Stopping, Waiter, WaitingRoom
 
@@ -43,6 +43,7 @@ async def _events(waiter: Waiter, timeout_s: float, late: Problem, stopping: Pro
     deadline = loop.time() + timeout_s
     mood: MoodEvent | None = None
     text = ""
+    place = 0
     yield PING  # the message is safe, and proxies pass the headers on
     while True:
         left = deadline - loop.time()
@@ -61,6 +62,9 @@ async def _events(waiter: Waiter, timeout_s: float, late: Problem, stopping: Pro
         if waiter.reply:
             yield _event("reply", ChatReply.of(waiter.reply))
             return
+        if waiter.place != place and not waiter.draft:
+            place = waiter.place
+            yield _event("busy", BusyEvent(place=place))
         if waiter.draft:
             seen = MoodEvent.of(waiter.draft)
             if seen != mood and seen.sentiment:

@@ -18,6 +18,7 @@ class Waiter:
     def __init__(self, event_id: str) -> None:
         self.event_id = event_id
         self.draft: Draft | None = None
+        self.place = 0
         self.reply: Reply | None = None
         self._stopping = False
         self._changed = asyncio.Event()
@@ -38,6 +39,11 @@ class Waiter:
     def show(self, draft: Draft) -> None:
         """A draft has come."""
         self.draft = draft
+        self._changed.set()
+
+    def tell_place(self, place: int) -> None:
+        """The number in line has changed."""
+        self.place = place
         self._changed.set()
 
     def resolve(self, reply: Reply) -> None:
@@ -83,6 +89,11 @@ class WaitingRoom:
         for event_id in draft.in_reply_to:
             for waiter in self._waiters.get(event_id, ()):
                 waiter.show(draft)
+
+    def tell_place(self, event_id: str, place: int) -> None:
+        """Tell all who wait for the reply to this event which number they are in line."""
+        for waiter in self._waiters.get(event_id, ()):
+            waiter.tell_place(place)
 
     def deliver(self, reply: Reply) -> None:
         """Give a reply to all who wait for it; it may be nobody."""

@@ -109,6 +109,7 @@ class Inbox:
                 *(bucket.key for bucket in buckets),
             ],
             [
+                keys.LINE,
                 event.model_dump_json(exclude_defaults=True),
                 int(self._settings.seen_days * 86400),
                 self._settings.max_waiting + spare,
@@ -135,6 +136,12 @@ class Inbox:
     def claim(self, person: str, worker: str) -> Claim | None:
         """Return a claim, or None if nothing waits, another has the lease, or it is too early to try again."""
         while True:
+    def place(self, person: str) -> int:
+        """Return which number a person is in the line of those whom no worker has begun with; 0: not in it."""
+        with translated():
+            ahead = cast(int | None, self._redis.zrank(keys.LINE, person))
+        return 0 if ahead is None else ahead + 1
+
             answer = self._claim(
                 [
                     keys.inbox(person),
@@ -149,6 +156,7 @@ class Inbox:
                 ],
                 [person, worker, self._lease_ms, MAX_EVENTS, self._history.prompt_turns],
             )
+                    keys.LINE,
             if not answer:
                 return None
             claim = self._readable(person, *answer)

@@ -7,6 +7,7 @@
 | rapport:lease:PERSON | string, expires | who works on the inbox: ``worker|fencing number`` |
 | rapport:fence | counter | the fencing numbers |
 | rapport:waiting | sorted set | persons with a non-empty inbox; score = when the sweeper looks next, in ms |
+| rapport:line | sorted set | persons whom no worker has begun with, in their order; score = since when, in ms |
 | rapport:attempts:PERSON | counter | how often the head of the inbox was tried |
 | rapport:later:PERSON | string, expires | do not try again before this is gone |
 | rapport:stop:PERSON | string, expires | /stop was said |
@@ -40,6 +41,7 @@ COUNTS = PREFIX + "counts"
 DEAD = PREFIX + "dead"
 DEAD_EVER = PREFIX + "dead-ever"
 WAITING = PREFIX + "waiting"
+LINE = PREFIX + "line"
 FENCE = PREFIX + "fence"
 LEASE_PREFIX = PREFIX + "lease:"
 GROUP = "channel"

@@ -71,7 +71,9 @@ async function follow(id, text, message) {
   for await (const [name, data] of converse(id, text)) {
     trouble(null);
     view.setDelivery(message, "");
-    if (name === "mood") {
+    if (name === "busy") {
+      view.setDelivery(message, `many people are writing to me: you are number ${data.place}`);
+    } else if (name === "mood") {
       view.setMood(message, data.sentiment.label);
       view.showTone(data.id, data.tone);
     } else if (name === "draft") {

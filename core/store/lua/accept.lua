@@ -1,5 +1,5 @@
 -- Take in one message: once per event id, within the person's limits, and with a wake-up if nobody works on it.
--- KEYS seen, inbox, lease, waiting, queue, later, slowed, bucket...
+-- KEYS seen, inbox, lease, waiting, queue, later, slowed, line, bucket...
 -- ARGV event, seen_ttl_s, max_waiting, person, pause_ms, wake-up, quiet_ms, heard channel, heard, slowed_ms,
 --      then interval_ms, burst of each bucket
 -- Returns {'accepted'}, {'duplicate'}, or {'full' or 'slow', bucket, wait_ms, 1 if this is to be told now}. A bucket
@@ -13,19 +13,20 @@ if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return refused('full', 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local full = {}
-for i = 8, #KEYS do
-  local interval, burst = tonumber(ARGV[2 * i - 5]), tonumber(ARGV[2 * i - 4])
+for i = 9, #KEYS do
+  local interval, burst = tonumber(ARGV[2 * i - 7]), tonumber(ARGV[2 * i - 6])
   full[i] = math.max(tonumber(redis.call('GET', KEYS[i]) or 0), now) + interval
   local wait = math.ceil(full[i] - now - burst * interval)
-  if wait > 0 then return refused('slow', i - 7, wait) end
+  if wait > 0 then return refused('slow', i - 8, wait) end
 end
-for i = 8, #KEYS do
+for i = 9, #KEYS do
   redis.call('SET', KEYS[i], string.format('%.3f', full[i]), 'PX', math.ceil(full[i] - now) + 1000)
 end
 redis.call('SET', KEYS[1], 1, 'EX', ARGV[2])
 redis.call('RPUSH', KEYS[2], ARGV[1])
 redis.call('PUBLISH', ARGV[8], ARGV[9])
 local leased = redis.call('EXISTS', KEYS[3]) == 1
+if not leased then redis.call('ZADD', KEYS[8], 'NX', now, ARGV[4]) end
 local quiet = tonumber(ARGV[7])
 if quiet > 0 and not leased and redis.call('PTTL', KEYS[6]) <= quiet then
   -- More of it is on its way: the sweeper wakes a worker once that had time to come.

@@ -1,13 +1,15 @@
 -- Take the lease on a person's inbox and look at its head without removing anything.
--- KEYS inbox, lease, waiting, attempts, history, later, leases of this worker, fence, stop
+-- KEYS inbox, lease, waiting, attempts, history, later, leases of this worker, fence, stop, line
 -- ARGV person, worker, lease_ms, max_events, prompt_turns
 -- Returns nothing, or {token, attempt, events, latest turns}.
 if redis.call('EXISTS', KEYS[6]) == 1 then return false end
 if redis.call('LLEN', KEYS[1]) == 0 then
+  redis.call('ZREM', KEYS[10], ARGV[1])
   redis.call('ZREM', KEYS[3], ARGV[1])
   return false
 end
 if redis.call('EXISTS', KEYS[2]) == 1 then return false end
+redis.call('ZREM', KEYS[10], ARGV[1])
 redis.call('DEL', KEYS[9]) -- a /stop from before is about something else
 local token = ARGV[2] .. '|' .. redis.call('INCR', KEYS[8])
 redis.call('SET', KEYS[2], token, 'PX', ARGV[3])

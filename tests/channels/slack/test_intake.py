@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from channels.base import LONG_LINE
 from core import settings
-from core.dialogue import Prompt
+from core.dialogue import Address, Prompt
+from core.events import MessageEvent
 from core.store import Store
 from tests.channels.path import ChannelThread, Worker
 from tests.channels.slack.seen import called, calls, posted
@@ -254,6 +256,19 @@ def test_an_assistant_thread_has_prompts_a_title_and_a_status(slack: Slack, work
 
     assert slack.titles == {(direct, thread): "Can we talk about my day?"}
     assert not slack.statuses
+
+
+@pytest.mark.usefixtures("channel")
+def test_who_waits_in_a_long_line_is_told_their_number(slack: Slack, worker: Worker, store: Store) -> None:
+    thread = slack.open_assistant()
+    direct = slack.home.direct(slack.home.user("ada")).id
+    with worker.busy():
+        for number in range(LONG_LINE):
+            others = Address(channel="x", space="s")
+            store.inbox.accept(MessageEvent(id=f"e{number}", address=others, user=f"u{number}", text="hi"))
+        slack.say("Is anybody there?", thread=thread)
+        eventually(lambda: slack.statuses.get((direct, thread)) == f"is busy, you are number {LONG_LINE + 1}...")
+    posted(slack, "you said Is anybody there?")
 
 
 @pytest.mark.usefixtures("channel")
