@@ -106,10 +106,10 @@ class Inbox:
                 keys.QUEUE,
                 keys.later(person),
                 keys.slowed(person),
+                keys.LINE,
                 *(bucket.key for bucket in buckets),
             ],
             [
-                keys.LINE,
                 event.model_dump_json(exclude_defaults=True),
                 int(self._settings.seen_days * 86400),
                 self._settings.max_waiting + spare,
@@ -133,15 +133,15 @@ class Inbox:
         with translated():
             return bool(self._redis.exists(keys.inbox(person)))
 
-    def claim(self, person: str, worker: str) -> Claim | None:
-        """Return a claim, or None if nothing waits, another has the lease, or it is too early to try again."""
-        while True:
     def place(self, person: str) -> int:
         """Return which number a person is in the line of those whom no worker has begun with; 0: not in it."""
         with translated():
             ahead = cast(int | None, self._redis.zrank(keys.LINE, person))
         return 0 if ahead is None else ahead + 1
 
+    def claim(self, person: str, worker: str) -> Claim | None:
+        """Return a claim, or None if nothing waits, another has the lease, or it is too early to try again."""
+        while True:
             answer = self._claim(
                 [
                     keys.inbox(person),
@@ -153,10 +153,10 @@ class Inbox:
                     keys.leases(worker),
                     keys.FENCE,
                     keys.stop(person),
+                    keys.LINE,
                 ],
                 [person, worker, self._lease_ms, MAX_EVENTS, self._history.prompt_turns],
             )
-                    keys.LINE,
             if not answer:
                 return None
             claim = self._readable(person, *answer)
