@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OURS = {"core", "channels", "workers", "rapport", "training"}
-HEAVY = {"torch", "transformers"}
+HEAVY = {"torch", "transformers", "openai"}
 SDKS = {"slack_bolt", "slack_sdk", "telegram", "discord", "fastapi", "starlette", "uvicorn", "prompt_toolkit"}
 # Room -> what its files may not import.
 FORBIDDEN = {
@@ -88,7 +88,7 @@ TOKENS = {
 
 @pytest.mark.parametrize("channel", ["terminal", "web", "slack", "telegram", "discord"])
 def test_a_channel_process_is_light(channel: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No torch or transformers, and less than 120 MB resident, with the adapter made and the wake-ups ready."""
+    """No torch, transformers or openai, and less than 120 MB resident, with the adapter made and the wake-ups ready."""
     for name, value in TOKENS.items():
         monkeypatch.setenv(name, value)
     code = (
@@ -103,7 +103,7 @@ def test_a_channel_process_is_light(channel: str, redis_url: str, monkeypatch: p
         "store = Store(settings.redis_url(), settings.load(), WakeUps())\n"
         "Runner(adapter, store, settings.load().inbox)\n"
         "store.ping()\n"
-        "heavy = {'torch', 'transformers'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'openai'} & set(sys.modules)\n"
         # VmHWM, the peak since exec; ru_maxrss would count that of the process that started this one.
         "status = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())\n"
         "print(int(status['VmHWM'].split()[0]) // 1024, *heavy)\n"

@@ -43,6 +43,7 @@ class Manners:
     key: str = ""
     takes: frozenset[str] = frozenset({"stream", "stream_options", "max_tokens", "temperature", "top_p"})
     system: bool = True
+    any_name: bool = False
     context: int | None = None
     told_context: int | None = None
     reason: str | None = "stop"
@@ -120,7 +121,7 @@ class OpenAIDouble(Server):
 
     def _refuse(self, body: dict[str, Any]) -> web.Response | None:
         manners, messages = self.manners, body["messages"]
-        if body["model"] != MODEL:
+        if body["model"] != MODEL and not manners.any_name:
             return _error(404, f"The model `{body['model']}` does not exist.", "model_not_found")
         for name in body.keys() - {"model", "messages"} - manners.takes:
             instead = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""

@@ -1,6 +1,8 @@
 """Engines in an order: two servers on loopback, a real small model of this process, and what goes wrong with them."""
 
 import itertools
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from workers import fallback, models
 from workers.engine.remote import RemoteEngine
 from workers.fallback import Engine, Fallback
 
+ROOT = Path(__file__).parent.parent.parent
 WAIT_S = 30.0
 FIRST, SECOND = "this is the first", "here is the second"
 
@@ -173,6 +176,12 @@ def test_result_can_be_waited_for_in_vain(servers, order) -> None:
         one.result(0.01)
     servers[0].release()
     assert one.result(WAIT_S).text == FIRST
+
+
+def test_the_client_is_loaded_only_where_a_server_is_named() -> None:
+    code = "import sys, workers.models, workers.fallback, rapport.doctor; print('openai' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 class TestLoading:

@@ -11,19 +11,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 import openai
 
 from core import settings as core_settings
-from core.dialogue import Completion, FinishReason, Prompt, PromptMessage, Tone
+from core.dialogue import FinishReason, Prompt, PromptMessage, Tone
 from core.errors import EngineBroken, EngineError, EngineFull, GenerationFailed, ModelMissing, PromptTooLong
 from core.remote import RemoteModel, parse
 from core.sections import Generation as GenerationSettings
 from workers.engine.remote_dialect import Dialect, estimated_tokens
 from workers.engine.remote_faults import Circuit, Fault, understand
+from workers.engine.remote_generation import RemoteGeneration
 
 log = logging.getLogger(__name__)
 
@@ -31,91 +31,8 @@ CONNECT_S = 3.0
 CHECK_S = 10.0
 _CLOSE_S = 5.0
 _LONGEST_TOKEN = 40  # characters: a server that writes more for each token does not keep to its limit
-_UNFINISHED = "\ufffd\u200d\ufe0f"  # what may become another character with the next piece
 _SHOWN = 5  # names of a server's models
 _HELLO = Prompt(messages=(PromptMessage(role="user", content="Hello"),), tone=Tone(name="plain", guidance="Be brief."))
-
-
-class RemoteGeneration:
-    """Handle of one submitted prompt."""
-
-    def __init__(self, prompt: Prompt, deadline: float, on_text: Callable[[str], None] | None) -> None:
-        self.prompt = prompt
-        self.deadline = deadline
-        self.text = ""
-        self.tokens = 0
-        self.prompt_tokens = 0
-        self._on_text = on_text
-        self._shown = ""
-        self._cancel = threading.Event()
-        self._future: Future[Completion] = Future()
-        self._end: Callable[[], None] = lambda: None
-
-    @property
-    def done(self) -> bool:
-        """Has it been answered, be it with an error?"""
-        return self._future.done()
-
-    @property
-    def cancelled(self) -> bool:
-        """Has ``cancel`` been called?"""
-        return self._cancel.is_set()
-
-    def result(self, timeout_s: float | None = None) -> Completion:
-        """Wait for the completion.
-
-        Its finish_reason is "stop", "length", "cancelled" or "timeout" (``[generation] timeout_s`` after submission);
-        the last two come with the text so far.
-
-        Raises:
-            EngineFull: the server has too much to do; a later request may be answered.
-            PromptTooLong: the prompt is longer than the server's context.
-            GenerationFailed: the server is down, broke off, or refused the request.
-            EngineBroken: the engine was closed.
-            TimeoutError: nothing came within ``timeout_s`` seconds; the generation goes on.
-        """
-        return self._future.result(timeout_s)
-
-    def cancel(self) -> None:
-        """End it, and the connection with it. ``result`` then returns the text so far."""
-        self._cancel.set()
-        self._end()
-
-    def add(self, piece: str) -> None:
-        """Add what the server sent."""
-        self.text += piece
-        self.tokens += 1  # about: the server's own count comes at the end, if at all
-        self._show(self.text.strip().rstrip(_UNFINISHED).rstrip())
-
-    def _show(self, text: str) -> None:
-        """Hand the text so far to whoever listens; one who fails is not called again."""
-        if self._on_text is None or not text or text == self._shown:
-            return
-        self._shown = text
-        try:
-            self._on_text(text)
-        except Exception:
-            self._on_text = None
-            log.exception("on_text failed; this reply is no longer streamed")
-
-    def answer(self, reason: FinishReason) -> None:
-        """Give the completion to whoever waits for it."""
-        text = self.text.strip()
-        self._show(text)
-        known = self.prompt_tokens or estimated_tokens(self.prompt.messages, self.prompt.tone)
-        self._future.set_result(
-            Completion(text=text, finish_reason=reason, prompt_tokens=known, completion_tokens=self.tokens)
-        )
-
-    def fail(self, error: Exception) -> None:
-        """Give an error to whoever waits for the result."""
-        self._future.set_exception(error)
-
-    def ended_by(self, end: Callable[[], None]) -> None:
-        """Say how it is cancelled once it runs."""
-        self._end = end
-        if self.cancelled:  # said before it ran
-            end()
 
 
 class RemoteEngine:
@@ -350,8 +267,10 @@ class RemoteEngine:
         try:
             models = (await self._client.models.list()).data
             for model in models:
-                length = (model.model_extra or {}).get("max_model_len")  # vLLM and SGLang say it
-                if model.id == self.server.model and isinstance(length, int) and length > 1:
+                told = model.model_extra or {}
+                length = told.get("max_model_len") or (told.get("meta") or {}).get("n_ctx")  # vLLM, SGLang; llama.cpp
+                # A server with one model gives it to whoever asks, under any name.
+                if (model.id == self.server.model or len(models) == 1) and isinstance(length, int) and length > 1:
                     self._fit_into(min(length, self._settings.context_tokens))
             return [model.id for model in models]
         except Exception as error:  # not every server has this list, and the request itself will tell what is wrong

@@ -248,6 +248,14 @@ def test_a_check_takes_over_the_context_that_the_server_tells(server: OpenAIDoub
     assert [one.body["max_tokens"] for one in server.seen] == [1, 1]
 
 
+def test_the_only_model_of_a_server_is_ours_under_any_name(server: OpenAIDouble) -> None:
+    server.manners.told_context, server.manners.any_name = 100, True
+    with asking(server, server.url + "#whatever") as engine:
+        engine.check()
+        assert engine.context_tokens == 100
+        assert answer(engine) == SAID
+
+
 def test_a_check_has_an_end(server: OpenAIDouble) -> None:
     server.open.clear()
     server.faults = [Fault("hang")]
