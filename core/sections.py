@@ -268,6 +268,7 @@ class Worker(Section):
 
     threads: int = Field(16, ge=1, le=512)
     torch_threads: int = Field(0, ge=0)
+    serves: str = ""
 
 
 class Stack(Section):

@@ -9,10 +9,10 @@ import os
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import SettingsError
@@ -37,6 +37,8 @@ CHANNELS = ("terminal", "web", "slack", "telegram", "discord")
 # The channels whose room reads a section of its own; any other section would be read by nobody.
 CHANNEL_SECTIONS = ("web", "slack", "telegram", "discord")
 S = TypeVar("S", bound=BaseModel)
+# Also the end of a queue's name. Small letters, as the environment knows no others.
+ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 
 
 class Settings(BaseSettings):
@@ -55,6 +57,8 @@ class Settings(BaseSettings):
     history: History = History()
     inbox: Inbox = Inbox()
     dead_letters: DeadLetters = DeadLetters()
+    models: dict[ModelName, Generation] = {}
+    route: dict[str, str] = {}
     worker: Worker = Worker()
     stack: Stack = Stack()
     log: Log = Log()
@@ -74,6 +78,44 @@ class Settings(BaseSettings):
                     f'Setting [tone] {name} is no section. Write [tone.{name}] and below it name = "...".'
                 )
         return {name: row | table.get(name, {}) for name, row in TONES.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_differ_from_generation(cls, sections: Any) -> Any:
+        models, base = sections.get("models"), sections.get("generation", {})
+        if not isinstance(models, dict) or not isinstance(base, dict):
+            return sections
+        return sections | {
+            "models": {name: base | row if isinstance(row, dict) else row for name, row in models.items()}
+        }
+
+    @model_validator(mode="after")
+    def _names_models_that_are_there(self) -> "Settings":
+        known = ", ".join(self.models) or "none"
+        for place, name in self.route.items():
+            if place.partition(":")[0] not in CHANNELS:
+                raise SettingsError(
+                    f'Setting [route] "{place}" names no channel. Write one of {", ".join(CHANNELS)}, or with one of '
+                    'its workspaces, such as "slack:T0123".'
+                )
+            if name and name not in self.models:
+                raise SettingsError(
+                    f'Setting [route] "{place}" = "{name}": there is no [models.{name}]. Known: {known}.'
+                )
+        if self.worker.serves and self.worker.serves not in self.models:
+            name = self.worker.serves
+            raise SettingsError(f'Setting [worker] serves = "{name}": there is no [models.{name}]. Known: {known}.')
+        return self
+
+    def model_for(self, person: str) -> str:
+        """Return which of [models] answers the person with this key; "" is [generation] itself."""
+        channel, workspace, *_ = [*person.split(":", 2), ""]
+        return next((self.route[place] for place in (f"{channel}:{workspace}", channel) if place in self.route), "")
+
+    @property
+    def models_in_use(self) -> tuple[str, ...]:
+        """The names of [models] that somebody is routed to; "" for [generation], which answers all others, is first."""
+        return ("", *(name for name in self.models if name in self.route.values()))
 
     @classmethod
     def settings_customise_sources(
@@ -109,7 +151,9 @@ def load() -> Settings:
     _refuse_unknown_sections(settings_file(), set(Settings.model_fields) - {"redis_url"} | set(CHANNEL_SECTIONS))
     loaded = _validated(Settings)
     assert isinstance(loaded, Settings)
-    return loaded
+    # Whatever reads [generation] in a worker means the model that this worker serves.
+    served = loaded.models.get(loaded.worker.serves, loaded.generation)
+    return loaded.model_copy(update={"generation": served})
 
 
 @cache
@@ -152,7 +196,7 @@ def _explain(model: type[BaseSettings], item: Any) -> str:
     key = ".".join(rest)
     where = f"[{section}] {key}".strip()
     if item["type"] == "extra_forbidden":
-        field = ToneRow if section == "tone" else model.model_fields[section].annotation
+        field = {"tone": ToneRow, "models": Generation}.get(section, model.model_fields[section].annotation)
         known = ", ".join(getattr(field, "model_fields", {})) or "none"
         return f"Setting {where} is unknown. Known keys in [{section}]: {known}. Remove it or correct its name."
     variable = f"RAPPORT_{section}__{key}".upper().replace(".", "__")

@@ -121,6 +121,14 @@ def _workers(conf: Settings, url: str) -> Iterator[Finding]:
     for sign in signs:
         text = f"{sign.id} on {sign.host}, process {sign.pid}: {sign.chat_model}"
         yield Finding("worker", "fine" if sign.ready else "warning", text if sign.ready else f"{text} is being loaded")
+    for name in conf.models_in_use if signs else ():
+        if name not in {sign.serves for sign in signs}:
+            whose = ", ".join(place for place, model in conf.route.items() if model == name) or "all without a route"
+            start = f"RAPPORT_WORKER__SERVES={name} rapport worker" if name else "rapport worker"
+            text = (
+                f"none serves {f'[models.{name}]' if name else '[generation]'}: {whose} must wait. Start one: {start}"
+            )
+            yield Finding("worker", "warning", text)
     if not signs:
         text = "none gives a sign of life: messages wait. Start `rapport up` or `rapport worker`."
         yield Finding("worker", "warning", text)

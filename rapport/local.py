@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -60,7 +61,9 @@ def chat() -> int:
     with _redis(_aside) as url, _signals(wishes):
         if not answers(url):
             raise StoreUnavailable("Redis does not answer. Start it, correct REDIS_URL, or unset it for a private one.")
-        worker = procfile.WorkerProcess(url, procfile.command("worker"))
+        worker = procfile.WorkerProcess(
+            url, procfile.command("worker"), conf.model_for(f"terminal:{socket.gethostname()}:")
+        )
         log = data_folder(conf) / "logs" / "worker.log"
         failed: list[Child] = []
 
@@ -95,14 +98,16 @@ def up() -> None:
     networks = procfile.configured_channels()
     for network in networks:
         procfile.refuse_wrong_settings(network)
-    names = ["worker", "web", *networks]
+    workers = {f"worker {name}".strip(): name for name in conf.models_in_use}
+    names = [*workers, "web", *networks]
     wishes = Wishes()
     out = _Output(highlight=False, markup=False, soft_wrap=True)
     with _redis(out.print) as url, _signals(wishes):
         _warn_if_away(url, out)
-        worker = procfile.WorkerProcess(url, procfile.command("worker"))
-        processes: list[procfile.WorkerProcess | procfile.ChannelProcess] = [worker]
-        processes += [procfile.ChannelProcess(url, name) for name in names[1:]]
+        processes: list[procfile.WorkerProcess | procfile.ChannelProcess] = [
+            procfile.WorkerProcess(url, procfile.command("worker"), serves) for serves in workers.values()
+        ]
+        processes += [procfile.ChannelProcess(url, name) for name in names[len(workers) :]]
         children = [
             Child(
                 name,

@@ -15,6 +15,9 @@ def configured(settings: Settings) -> Iterator[tuple[str, str, str]]:
     yield "generation", "model", settings.generation.model
     for name in settings.generation.fallback:
         yield "generation", "fallback", name
+    for served in settings.models_in_use[1:]:
+        for name in settings.models[served].order:
+            yield f"models.{served}", "model", name
     yield "sentiment", "model", settings.sentiment.model
 
 

@@ -72,15 +72,19 @@ def refuse_wrong_settings(channel: str) -> None:
 class WorkerProcess:
     """One worker of the stack: each start has an id of its own, and what a dead one held is freed at once."""
 
-    def __init__(self, redis_url: str, command: tuple[str, ...]) -> None:
+    def __init__(self, redis_url: str, command: tuple[str, ...], serves: str = "") -> None:
         self._redis_url = redis_url
         self._command = command
+        self._serves = serves
         self.id = ""
 
     def launch(self) -> Launch:
         """Say how to start the next one."""
         self.id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        return Launch(self._command, {"RAPPORT_WORKER_ID": self.id, "REDIS_URL": self._redis_url})
+        return Launch(
+            self._command,
+            {"RAPPORT_WORKER_ID": self.id, "REDIS_URL": self._redis_url, "RAPPORT_WORKER__SERVES": self._serves},
+        )
 
     def clean_up(self, child: Child) -> None:
         """Free what the dead one held, without waiting for its leases to run out; raises StoreUnavailable."""

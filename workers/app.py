@@ -31,7 +31,7 @@ def _configuration() -> dict[str, Any]:
     return {
         "broker_url": broker_url(settings.redis_url()),
         "imports": ("workers.tasks",),
-        "task_default_queue": keys.QUEUE,
+        "task_default_queue": keys.queue(settings.load().worker.serves),
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -73,13 +73,13 @@ class WakeUps:
     """Makes the Celery message for a person, so that the script that accepts an event can queue it in one step.
 
     One message is taken from Celery at the start, by publishing into memory; later ones differ from it in their
-    ids and the person. That is ten times faster than ``send_task`` and leaves no moment in which an event is
+    ids, the queue and the person. That is ten times faster than ``send_task`` and leaves no moment in which an event is
     stored and its wake-up is not.
     """
 
     def __init__(self) -> None:
         with Connection("memory://") as memory:
-            app.send_task(DRAIN, args=["person"], connection=memory)
+            app.send_task(DRAIN, args=["person"], connection=memory, queue=keys.QUEUE)
             pattern: dict[str, Any] = memory.default_channel._get(keys.QUEUE)
         body = json.loads(base64.b64decode(pattern["body"]))
         if body[0] != ["person"]:
@@ -87,9 +87,12 @@ class WakeUps:
         self._rest = json.dumps(body[1:])[1:]
         pattern["headers"] |= {"id": "TASK", "root_id": "TASK", "argsrepr": ""}
         pattern["properties"] |= {"correlation_id": "TASK", "delivery_tag": "TASK"}
+        # A worker that ends puts what it had fetched and not begun back into the queue that the message names.
+        pattern["properties"]["delivery_info"]["routing_key"] = "QUEUE"
         self._pattern = json.dumps(pattern | {"body": "BODY"})
 
     def __call__(self, person: str) -> str:
         """Return the message that wakes a worker for this person."""
         body = base64.b64encode(f"[[{json.dumps(person)}], {self._rest}".encode()).decode()
-        return self._pattern.replace('"TASK"', f'"{uuid.uuid4()}"').replace('"BODY"', f'"{body}"')
+        message = self._pattern.replace('"QUEUE"', f'"{keys.queue(settings.load().model_for(person))}"')
+        return message.replace('"TASK"', f'"{uuid.uuid4()}"').replace('"BODY"', f'"{body}"')

@@ -92,7 +92,7 @@ class Runtime:
         self._worker_id = worker_id
         self._on_broken = on_broken
         self._broken = False
-        self._sign = _sign(worker_id, models.names, ready=True)
+        self._sign = _sign(worker_id, models.names, settings.worker.serves, ready=True)
         self._working: dict[str, _Work] = {}
         self._lock = threading.Lock()
         self._current = threading.local()
@@ -121,7 +121,9 @@ class Runtime:
         store = Store(redis_url, settings, WakeUps())
         began = time.monotonic()
         names = {"chat_model": settings.generation.model, "encoder": settings.sentiment.model}
-        with _announced(store, _sign(worker_id, names, ready=False), settings.inbox.lease_s / 3):
+        with _announced(
+            store, _sign(worker_id, names, settings.worker.serves, ready=False), settings.inbox.lease_s / 3
+        ):
             models = load_models(settings)
         log.info("models are loaded after %.1f s: %s", time.monotonic() - began, models.names)
         return cls(settings, store, models, worker_id, on_broken)
@@ -275,8 +277,9 @@ class Runtime:
                 work.cancel()
 
 
-def _sign(worker_id: str, names: dict[str, str], *, ready: bool) -> WorkerSign:
-    return WorkerSign(id=worker_id, pid=os.getpid(), host=socket.gethostname(), ready=ready, version=release(), **names)
+def _sign(worker_id: str, names: dict[str, str], serves: str, *, ready: bool) -> WorkerSign:
+    where = {"id": worker_id, "host": socket.gethostname(), "version": release()}
+    return WorkerSign(pid=os.getpid(), ready=ready, serves=serves, **where, **names)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from core.store.overview import Overview
 from core.store.pace import Bucket, Pace
 from core.store.parts import Parts, Sent
 from core.store.people import People, Verdict
+from core.store.queues import Queues
 from core.store.workers import Workers, WorkerSign
 
 __all__ = [
@@ -45,14 +46,15 @@ class Store:
 
     def __init__(self, url: str, settings: Settings, wake_up: WakeUp) -> None:
         self.redis: redis.Redis = connect(url)
+        queues = Queues(settings)
         limits = Limits(settings.inbox, settings.safety)
-        self.inbox = Inbox(self.redis, settings.inbox, settings.history, settings.dead_letters, limits, wake_up)
-        self.letters = Letters(self.redis, wake_up)
+        self.inbox = Inbox(self.redis, settings.inbox, settings.history, settings.dead_letters, limits, queues, wake_up)
+        self.letters = Letters(self.redis, queues, wake_up)
         self._letters_kept = settings.dead_letters.keep
         self.people = People(self.redis, settings.history)
         self.counts = Counts(self.redis)
         self.workers = Workers(self.redis, settings.inbox.lease_s)
-        self.overview = Overview(self.redis)
+        self.overview = Overview(self.redis, queues.all)
 
     def outbox(self, channel: str) -> Outbox:
         """Return the outbox of a channel."""

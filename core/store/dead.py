@@ -18,6 +18,7 @@ from core.store import keys
 from core.store.connection import script, translated
 from core.store.inbox import WakeUp
 from core.store.outbox import ONE_PROCESS_TTL_S
+from core.store.queues import Queues
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,9 @@ log = logging.getLogger(__name__)
 class Letters:
     """The dead letters of all channels. Thread-safe."""
 
-    def __init__(self, client: "redis.Redis", wake_up: WakeUp) -> None:
+    def __init__(self, client: "redis.Redis", queues: Queues, wake_up: WakeUp) -> None:
         self._redis = client
+        self._queues = queues
         self._wake_up = wake_up
         self._resend = script(client, "resend")
         self._reopen = script(client, "reopen")
@@ -77,7 +79,7 @@ class Letters:
                     keys.inbox(person),
                     keys.lease(person),
                     keys.WAITING,
-                    keys.QUEUE,
+                    self._queues.of(person),
                     keys.history(person),
                 ],
                 [

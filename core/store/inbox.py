@@ -25,6 +25,7 @@ from core.store import keys, limits
 from core.store.connection import script, translated
 from core.store.limits import Limits, Refusal
 from core.store.outbox import ONE_PROCESS_TTL_S
+from core.store.queues import Queues
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Inbox:
         history: HistorySettings,
         letters: DeadLetters,
         limits: Limits,
+        queues: Queues,
         wake_up: WakeUp,
     ) -> None:
         self._redis = client
@@ -71,6 +73,7 @@ class Inbox:
         self._history = history
         self._letters = letters
         self._limits = limits
+        self._queues = queues
         self._wake_up = wake_up
         self._accept = script(client, "accept")
         self._claim = script(client, "claim")
@@ -103,7 +106,7 @@ class Inbox:
                 keys.inbox(person),
                 keys.lease(person),
                 keys.WAITING,
-                keys.QUEUE,
+                self._queues.of(person),
                 keys.later(person),
                 keys.slowed(person),
                 keys.LINE,
@@ -310,7 +313,9 @@ class Inbox:
         """Wake the inboxes that wait without a lease; return how many. Dead letters that are too old are dropped."""
         pause_ms = max(self._lease_ms, 2000)
         kept_ms = int(self._letters.keep_days * 86_400_000)
-        persons = self._sweep([keys.WAITING, keys.QUEUE, keys.DEAD], [pause_ms, keys.LEASE_PREFIX, kept_ms])
+        queues = self._queues.all
+        full, due = self._sweep([keys.WAITING, keys.DEAD, *queues], [pause_ms, keys.LEASE_PREFIX, kept_ms])
+        persons = [person for person in due if self._queues.of(person) not in full]
         self.wake(persons)
         return len(persons)
 
@@ -318,7 +323,10 @@ class Inbox:
         """Send a wake-up for each person."""
         if persons:
             with translated():
-                self._redis.lpush(keys.QUEUE, *(self._wake_up(person) for person in persons))
+                together = self._redis.pipeline(transaction=False)
+                for person in persons:
+                    together.lpush(self._queues.of(person), self._wake_up(person))
+                together.execute()
 
     def break_leases(self, worker: str) -> int:
         """Take all leases from a dead worker and make its inboxes due at once; return how many."""

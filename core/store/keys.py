@@ -31,7 +31,7 @@
 | rapport:trouble:PERSON | string, expires | why the last attempt at the head of the inbox failed |
 | rapport:dead | stream | dead letters: what could not be delivered or answered, with the reason |
 | rapport:dead-ever | counter | how many dead letters there ever were |
-| celery | list | Celery's queue: wake-ups |
+| celery[.MODEL] | list | Celery's queues, one a model of [models]: wake-ups |
 """
 
 import hashlib
@@ -46,6 +46,11 @@ FENCE = PREFIX + "fence"
 LEASE_PREFIX = PREFIX + "lease:"
 GROUP = "channel"
 QUEUE = "celery"
+
+
+def queue(model: str) -> str:
+    """Wake-ups for the workers that serve this model of [models]; "" is the one of [generation]."""
+    return f"{QUEUE}.{model}" if model else QUEUE
 
 
 def seen(event_id: str) -> str:

@@ -42,7 +42,7 @@ class QueueState:
     """What waits for an answer.
 
     ``people`` with ``messages``, of which ``leases`` are being answered and ``stranded`` held by workers that give no
-    sign of life; ``wake_ups`` in Celery's queue; ``oldest_s``: since the oldest of the messages was written.
+    sign of life; ``wake_ups`` in Celery's queues; ``oldest_s``: since the oldest of the messages was written.
     """
 
     people: int
@@ -56,8 +56,9 @@ class QueueState:
 class Overview:
     """Reads the state of everything. Thread-safe."""
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: "redis.Redis", queues: Sequence[str]) -> None:
         self._redis = client
+        self._queues = queues
 
     def server(self) -> ServerState:
         """Return how the Redis is."""
@@ -100,7 +101,7 @@ class Overview:
                 event = event_of(head) if head else None
                 if event and (oldest is None or event.sent_at < oldest):
                     oldest = event.sent_at
-            wake_ups = int(self._redis.llen(keys.QUEUE))
+            wake_ups = sum(int(self._redis.llen(queue)) for queue in self._queues)
         waited_s = max((datetime.now(UTC) - oldest).total_seconds(), 0) if oldest else None
         stranded = sum(worker not in workers for worker in leases)
         return QueueState(len(people), messages, wake_ups, len(leases), stranded, waited_s)

@@ -11,7 +11,10 @@ from core.store.connection import translated
 
 
 class WorkerSign(BaseModel):
-    """One worker that lives: its id, process and models. ``ready`` once its models are loaded."""
+    """One worker that lives: its id, process and models. ``ready`` once its models are loaded.
+
+    ``serves`` is the name in [models] of what it loaded; "" is [generation].
+    """
 
     id: str
     pid: int
@@ -19,6 +22,7 @@ class WorkerSign(BaseModel):
     ready: bool
     chat_model: str = ""
     encoder: str = ""
+    serves: str = ""
     version: str = ""
 
 

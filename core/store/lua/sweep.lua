@@ -1,11 +1,15 @@
 -- Find inboxes that wait without a lease and need a wake-up; each is looked at again after the pause. Old dead letters go.
--- KEYS waiting, queue, dead letters   ARGV pause_ms, lease prefix, letters_ttl_ms
--- Returns the persons to wake. (The lease keys are computed: this script does not run on a Redis Cluster.)
+-- KEYS waiting, dead letters, queue...   ARGV pause_ms, lease prefix, letters_ttl_ms
+-- Returns {full queues, persons to wake unless their queue is full}. (The lease keys are computed: this script does not run on a Redis Cluster.)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('XTRIM', KEYS[3], 'MINID', math.max(now - ARGV[3], 0))
+redis.call('XTRIM', KEYS[2], 'MINID', math.max(now - ARGV[3], 0))
 -- As many wake-ups are queued as inboxes wait: the workers are busy, and more of them would only pile up.
-if redis.call('LLEN', KEYS[2]) >= redis.call('ZCARD', KEYS[1]) then return {} end
+local full = {}
+for i = 3, #KEYS do
+  if redis.call('LLEN', KEYS[i]) >= redis.call('ZCARD', KEYS[1]) then full[#full + 1] = KEYS[i] end
+end
+if #full == #KEYS - 2 then return {full, {}} end
 local persons = {}
 for _, person in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 200)) do
   local left = redis.call('PTTL', ARGV[2] .. person)
@@ -16,4 +20,4 @@ for _, person in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT
     persons[#persons + 1] = person
   end
 end
-return persons
+return {full, persons}
