@@ -22,8 +22,9 @@ _CPU_GIB = 1.0
 _GPU_SHARE = 0.8  # of what is free once the model is loaded; the rest is for what a pass itself needs
 _IDLE = 3  # so many conversations are remembered for each that can run, if there is room
 _PROBE = "Hello there, how are you today? What have you been up to since we last spoke?"
-_EXACT = 1e-3  # of the largest score
-_COARSE = 0.1  # the same in half precision or with quantised weights
+# How far scores may be off, in parts of the largest. With int8 the rounding depends on who else is in a pass.
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+_TOLERANCE_INT8 = 0.5
 
 
 class SlotModel:
@@ -111,7 +112,7 @@ def slot_model(chat: LoadedChat, settings: GenerationSettings, context: int) -> 
         log.info("no token-level batching: %s", first_line(error))
         return None
     off = (found - scores).abs().max() / scores.abs().max()
-    if not off < (_EXACT if dtype == torch.float32 and settings.precision != "int8" else _COARSE):
+    if not off < (_TOLERANCE_INT8 if settings.precision in ("int8", "int4") else _TOLERANCE[dtype]):
         log.info("no token-level batching: scores through the slots are off by %.3f", off)
         return None
     count, rows = _size(chat.device, settings, slot_bytes(shapes, context, dtype))

@@ -141,6 +141,9 @@ class Scheduler:
                 row = Row(one, self._tokenizer)
             else:
                 return
+            if any(other.generation.prompt_ids == row.generation.prompt_ids for other in self._reading):
+                self._set_back.appendleft(row)  # once its twin is read, there is nothing left to read
+                return
             row.slot = self._slots.claim(row.generation.prompt_ids + row.tokens)
             row.reused = min(len(row.slot.ids), len(row.generation.prompt_ids))
             self._reading.append(row)
@@ -179,17 +182,20 @@ class Scheduler:
         self._judge.well()
         for row, chunk in zip(rows, chunks, strict=True):
             row.held.ids += chunk
-        for row, word in zip(rows, words, strict=bool(words)):
-            self._accept(row, word)
+        heard = list(zip(rows, words, strict=bool(words)))
+        for row, word in heard:  # before anything is moved: what is broken must not be spread
+            if word == NO_TOKEN:
+                self._fail(row, ArithmeticError("its scores are no numbers"))
+        for row, word in heard:
+            if word != NO_TOKEN:
+                self._accept(row, word)
 
     def _accept(self, row: Row, word: int) -> None:
         if row in self._reading:
             self._reading.remove(row)
             self._slots.move(row.held, len(self._writing))
             self._writing.append(row)
-        if word == NO_TOKEN:
-            self._fail(row, ArithmeticError("its scores are no numbers"))
-        elif word in self._ends:
+        if word in self._ends:
             self._finish(row, "stop")
         else:
             row.tokens.append(word)
@@ -238,9 +244,8 @@ class Scheduler:
             self._fail(rows[0], error)
 
     def _fail(self, row: Row, error: Exception) -> None:
-        slot = row.held
+        self._slots.clear(row.held)
         self._let_go(row)
-        self._slots.clear(slot)
         row.generation.fail(self._judge.blame(error))
 
     def _let_go(self, row: Row) -> None:
