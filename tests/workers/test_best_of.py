@@ -8,6 +8,7 @@ import pytest
 from core import settings
 from core.dialogue import Completion, FinishReason, Prompt, PromptMessage, Reading, Sentiment, Tone
 from core.errors import EngineBroken, EngineFull, GenerationFailed
+from tests.platforms.openai import OpenAIDouble
 from tests.workers.engine import tiny
 from workers.best_of import BestOf
 from workers.runtime import RunningGeneration
@@ -57,12 +58,14 @@ class Engine:
 
     def __init__(self, room: int = 8) -> None:
         self.drawn: list[Drawn] = []
+        self.persons: list[str] = []
         self._room = room
 
     def submit(self, prompt: Prompt, on_text: Callable[[str], None], person: str) -> Drawn:
         if len(self.drawn) >= self._room:
             raise EngineFull("full")
         on_text("partial")
+        self.persons.append(person)
         self.drawn.append(Drawn())
         return self.drawn[-1]
 
@@ -110,6 +113,12 @@ def test_nothing_is_streamed() -> None:
     seen: list[str] = []
     BestOf(Engine().submit, Reader(), 3, check=True).submit(PROMPT, seen.append)
     assert seen == []
+
+
+def test_an_engine_that_is_fair_between_people_knows_whose_they_are() -> None:
+    engine = Engine()
+    BestOf(engine.submit, Reader(), 3, check=True).submit(PROMPT, lambda text: None, "test:-:ada")
+    assert engine.persons == ["test:-:ada"] * 3
 
 
 @pytest.mark.parametrize("flawed", ["", "You stupid idiot.", "Hello"])
@@ -236,3 +245,22 @@ def test_real_models_end_when_they_are_cancelled(submit: Callable[..., RunningGe
     running = submit(PROMPT, lambda text: None)
     running.cancel()
     assert running.result(WAIT_S).completion_tokens <= 12
+
+
+def test_a_server_is_asked_for_each_candidate(redis_url: str) -> None:
+    from workers.models import load_models
+
+    said = iter(["What wonderful, fantastic news!", "I'm sorry that your order is late.", "Great! I love it!"])
+    server = OpenAIDouble()
+    server.start()
+    conf = settings.load()
+    generation = conf.generation.model_copy(update={"model": server.name, "best_of": 3})
+    models = load_models(conf.model_copy(update={"generation": generation}))
+    server.seen.clear()  # it was asked something so that it is warm
+    server.reply = lambda messages: next(said)
+    try:
+        assert models.submit(PROMPT, lambda text: None, "").result(WAIT_S).text == "I'm sorry that your order is late."
+    finally:
+        models.close()
+        server.stop()
+    assert len(server.seen) == 3
