@@ -19,6 +19,7 @@ from tests.waiting import eventually
 
 FLAGS = ("--quiet", "-A", "bench.instant_worker", "worker", "--without-gossip", "--without-mingle")
 INSTANT = (sys.executable, "-m", "celery", *FLAGS, "--without-heartbeat")
+NAMED = tuple(part.replace("bench.instant_worker", "tests.workers.named_worker") for part in INSTANT)
 BROKEN = (sys.executable, "-c", "import sys; sys.exit('the model is broken')")
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -155,3 +156,27 @@ def test_up_serves_survives_a_killed_worker_shares_its_redis_and_ends_on_ctrl_c(
     assert process.returncode == 0
     assert "worker was ended by SIGKILL; it starts again in 0.5 s" in out
     assert family(tmp_path / "data") == []
+
+
+def test_up_and_chat_start_a_worker_for_each_model_in_use(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAPPORT_MODELS__LARGE__MODEL", "someone/large")
+    monkeypatch.setenv("RAPPORT_ROUTE__WEB", "large")
+    monkeypatch.setenv("RAPPORT_ROUTE__TERMINAL", "large")
+    out, err = start("chat", worker=NAMED).communicate("hello\n", timeout=60)
+    assert out == "someone/large\n", err
+    monkeypatch.setenv("RAPPORT_ROUTE__WEB", "")
+    process = start("up", worker=NAMED)
+    assert process.stdout
+    assert process.stdout.readline().startswith("Running: worker, worker large, web.")
+    address = f"http://127.0.0.1:{os.environ['RAPPORT_WEB__PORT']}"
+
+    def answer() -> str:
+        try:
+            said = httpx.post(f"{address}/chat", json={"message": "hello", "user": "ada"}, timeout=60)
+        except httpx.TransportError:
+            return ""
+        return str(said.json()["response"])
+
+    assert eventually(answer, timeout_s=60) == str(tmp_path / "model")
