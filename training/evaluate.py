@@ -127,8 +127,7 @@ def tone_section(bot: Bot, messages: Sequence[ablation.Message], repeats: int) -
     yield from heading("Tone", f"{len(messages)} messages nothing was trained on, {repeats} replies each, on and off")
     for name in judge.JUDGES:
         one = judge.Judge.load(name)
-        share, number = judge.agreement(one)
-        yield f'Judge "{name}": macro recall {share:.3f} on {number} replies to held-out topics whose tone is marked.'
+        yield judge.describe(name, judge.agreement(one))
         yield ""
         yield from table_head("fitting replies", "messages", "sentiment on", "off", "difference", "95 % interval")
         for group, members in {"all": trials, **ablation.groups(trials)}.items():

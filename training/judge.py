@@ -3,9 +3,9 @@
     python -m training.judge --data DATA    # fits it anew, says how well it agrees, writes models/tone-judge
 
 A linear model on words and pairs of words, so that it is small and nobody has to trust it: its weights say why. There
-are two of them. ``marked`` learnt from GoEmotions, from replies whose tone our authors marked, and from lines written
-for it alone; it knows how replies sound. ``outside`` learnt without the marked replies, which the chat model has
-learnt from, too; it is the weaker judge of the two and the more independent one. What a fitting reply is does not
+are two of them. ``outside`` learnt from GoEmotions' comments and from lines written for it alone. ``marked`` learnt
+from replies whose tone our authors marked, too; it knows their subtler ways, but the chat model has learnt from the
+same replies. What a fitting reply is does not
 stand here but in ablation.py.
 """
 
@@ -28,7 +28,7 @@ from training import corpus
 from training.metrics import macro_recall
 
 EXPRESSED = ("care", "joy", "matter-of-fact")
-JUDGES = ("marked", "outside")
+JUDGES = ("outside", "marked")
 FOLDER = ROOT / "models" / "tone-judge"
 FILE = "judge.safetensors"
 # Feelings that sound alike in a reply. One who names a loss or a fear to another takes it seriously, so the emotions
@@ -82,10 +82,23 @@ def features(text: str) -> list[int]:
     return sorted({zlib.crc32(feature.encode()) % _SIZE for feature in (*words, *pairs)})
 
 
-def agreement(judge: Judge) -> tuple[float, int]:
-    """Return (macro recall in 0..1, number) over replies to held-out topics whose tone is marked."""
-    texts, gold = marked_replies("valid")
-    return macro_recall([judge.expressed(text) for text in texts], gold), len(texts)
+def agreement(judge: Judge) -> dict[str, tuple[float, int]]:
+    """Return (macro recall in 0..1, number of replies) for each sort of replies of which people said what they express.
+
+    "marked" are replies to held-out topics by our authors, with the tone they meant; "read" are replies of the starter
+    model, which one reader sorted who saw the replies alone, in random order, not the message, the tone or this judge.
+    """
+    sorts = {"marked": marked_replies("valid"), "read": _lines("read_replies.jsonl")}
+    return {
+        sort: (macro_recall([judge.expressed(text) for text in texts], gold), len(texts))
+        for sort, (texts, gold) in sorts.items()
+    }
+
+
+def describe(name: str, agreed: dict[str, tuple[float, int]]) -> str:
+    """Return a line that says how well a judge agrees with people."""
+    shares = (f"{share:.3f} on {number} {sort} replies" for sort, (share, number) in agreed.items())
+    return f'Judge "{name}": macro recall {", ".join(shares)} (chance 0.333).'
 
 
 def marked_replies(split: str) -> Rows:
@@ -110,8 +123,8 @@ def _emotional_comments(data: Path) -> Rows:
     return texts, names
 
 
-def _own_lines() -> Rows:
-    rows = [json.loads(row) for row in (corpus.OWN / "judge_lines.jsonl").read_text("utf-8").splitlines()]
+def _lines(name: str) -> Rows:
+    rows = [json.loads(row) for row in (corpus.OWN / name).read_text("utf-8").splitlines()]
     return [row["text"] for row in rows], [row["expresses"] for row in rows]
 
 
@@ -156,15 +169,14 @@ def main() -> None:
     args.add_argument("--data", type=Path, required=True, help="folder with sentiment/goemotions.train.jsonl.gz")
     args.add_argument("--out", type=Path, default=FOLDER)
     options = args.parse_args()
-    sources = [_emotional_comments(options.data), marked_replies("train"), _own_lines()]
+    sources = [_emotional_comments(options.data), marked_replies("train"), _lines("judge_lines.jsonl")]
     tensors: dict[str, torch.Tensor] = {}
     for name in JUDGES:
         tensors |= _packed(fit(sources, _WEIGHTS[name]), name)
     options.out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, options.out / FILE)
     for name in JUDGES:
-        share, number = agreement(Judge.load(name, options.out))
-        print(f"{name}: macro recall {share:.3f} on {number} marked replies to held-out topics")
+        print(describe(name, agreement(Judge.load(name, options.out))))
 
 
 if __name__ == "__main__":

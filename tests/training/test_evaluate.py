@@ -15,7 +15,7 @@ def few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Leave a handful of texts, and a model that answers at once."""
     own = tmp_path / "own"
     own.mkdir()
-    for name, count in (("messages.jsonl", 4), ("scripts.jsonl", 2)):
+    for name, count in (("messages.jsonl", 4), ("scripts.jsonl", 2), ("read_replies.jsonl", 160)):
         lines = (corpus.OWN / name).read_text("utf-8").splitlines(keepends=True)
         (own / name).write_text("".join(lines[-count:]), "utf-8")
     talks = gzip.decompress((corpus.OWN / "rapport_written.valid.jsonl.gz").read_bytes()).splitlines(keepends=True)

@@ -30,12 +30,13 @@ def test_numbers_and_quotes_are_read_alike() -> None:
     assert features("It’s 3,500 now") == features("it's 12 now")
 
 
-def test_judges_agree_with_the_marks_far_more_than_chance() -> None:
-    marked, number = agreement(Judge.load("marked"))
-    outside, _ = agreement(Judge.load("outside"))
-    assert number > 200
-    assert marked > 0.65
-    assert outside > 0.40
+def test_judges_agree_with_people_far_more_than_chance() -> None:
+    outside, marked = (agreement(Judge.load(name)) for name in ("outside", "marked"))
+    assert min(number for _, number in outside.values()) >= 160
+    assert outside["read"][0] > 0.7
+    assert outside["marked"][0] > 0.4
+    assert marked["read"][0] > 0.7
+    assert marked["marked"][0] > 0.65
 
 
 def test_they_are_small() -> None:
