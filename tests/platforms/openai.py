@@ -18,10 +18,13 @@ from aiohttp import web
 from tests.platforms.base import Server
 
 MODEL = "double/chat"
-# busy: 429. broken: 500. loading: 503. drop: the connection is closed unanswered. hang: nothing is said until
-# ``release``. For those below ``words`` are said first. cut: the connection breaks. fade: the stream ends as if nothing
-# were wrong. garbage: what follows is no JSON. error: an error in the stream. stall: as hang.
-Kind = Literal["busy", "broken", "loading", "drop", "hang", "html", "cut", "fade", "garbage", "error", "stall"]
+# busy: 429. broken: 500. loading: 503. invalid: 422, as FastAPI words it. drop: the connection is closed unanswered.
+# hang: nothing is said until ``release``. For those below ``words`` are said first. cut: the connection breaks. fade:
+# the stream ends as if nothing were wrong. garbage: what follows is no JSON. error: an error in the stream. stall: as
+# hang.
+Kind = Literal[
+    "busy", "broken", "loading", "invalid", "drop", "hang", "html", "cut", "fade", "garbage", "error", "stall"
+]
 
 
 @dataclass
@@ -143,6 +146,9 @@ class OpenAIDouble(Server):
             await self._wait(request, seen)
         if fault.kind == "html":
             return web.Response(text="<html>Sign in to the network</html>", content_type="text/html")
+        if fault.kind == "invalid":
+            detail = [{"loc": ["body", "messages"], "msg": "Input should be shorter", "input": seen.body["messages"]}]
+            return web.json_response({"detail": detail}, status=422)
         status = {"busy": 429, "broken": 500, "loading": 503}.get(fault.kind)
         if status is None:
             return None

@@ -175,5 +175,7 @@ def _said(error: Exception) -> str:
     for key in ("error", "message", "detail"):
         if isinstance(body, dict) and body.get(key):
             body = body[key]
+    if isinstance(body, list) and body and isinstance(body[0], dict):  # its other fields repeat what people wrote
+        body = f"{body[0].get('msg')} ({body[0].get('loc')})"
     text = body if isinstance(body, str) and body.strip() else getattr(error, "message", "") or str(error)
     return " ".join(str(text).split())[:WORDS] or type(error).__name__

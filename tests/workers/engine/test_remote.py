@@ -1,6 +1,7 @@
 """The remote engine over the real client, with a double of a server on loopback: what it asks, hears and passes on."""
 
 import itertools
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -263,6 +264,21 @@ def test_many_threads_share_the_engine(server: OpenAIDouble) -> None:
         for thread in threads:
             thread.join(WAIT_S)
     assert not wrong
+
+
+def test_cancelled_requests_leave_nothing_behind(server: OpenAIDouble) -> None:
+    server.drip_s = 0.002
+    dice = random.Random(5)
+    with asking(server, batch=8, queue=100) as engine:
+        waiting = [engine.submit(prompt(f"hello {at}")) for at in range(100)]
+        for one in waiting:
+            if dice.random() < 0.6:
+                one.cancel()
+        done = [one.result(WAIT_S) for one in waiting]
+        assert {one.finish_reason for one in done} == {"stop", "cancelled"}
+        assert all(one.text == LONG or one.finish_reason == "cancelled" for one in done)
+        eventually(lambda: engine._taken == 0)
+        assert [engine.submit(prompt("hello")).result(WAIT_S).text for _ in range(9)] == [LONG] * 9
 
 
 def test_result_can_be_waited_for_in_vain(server: OpenAIDouble) -> None:

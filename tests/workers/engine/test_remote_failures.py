@@ -211,6 +211,14 @@ def test_the_key_is_sent_to_its_own_server_and_told_to_nobody(
     assert "127.0.0.1" in engine.server.host
 
 
+def test_what_people_write_is_not_told_with_an_error(server: OpenAIDouble, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    server.faults = [Fault("invalid")]
+    with asking(server) as engine, pytest.raises(GenerationFailed, match="should be shorter") as caught:
+        engine.submit(prompt("my temperature is secret")).result(WAIT_S)
+    assert "secret" not in f"{caught.value} {caplog.text}"
+
+
 def test_what_a_server_says_of_the_key_is_not_repeated(server: OpenAIDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "double")  # stands in the name of the model, which a 404 repeats
     with asking(server, server.name + "-none") as engine:
