@@ -106,7 +106,7 @@ class _Attempts:
             except (GenerationFailed, EngineFull, PromptTooLong) as error:
                 if self._cancelled.is_set():
                     return Completion(text="", finish_reason="cancelled", prompt_tokens=0, completion_tokens=0)
-                self._note(error)
+                self._note(error, logging.WARNING)
                 self._running = self._begin()
 
     def cancel(self) -> None:
@@ -135,7 +135,7 @@ class _Attempts:
             try:
                 running = engine.submit(self._cut(engine), self._listener(), self._person)
             except (GenerationFailed, EngineFull, PromptTooLong) as error:
-                self._note(error)
+                self._note(error, logging.INFO)  # it is being left alone, which was told when that began
                 continue
             if self._cancelled.is_set():  # said while it was being submitted
                 running.cancel()
@@ -160,17 +160,17 @@ class _Attempts:
 
         return listen
 
-    def _note(self, error: EngineError) -> None:
+    def _note(self, error: EngineError, level: int) -> None:
         """Take note that the engine asked last has failed."""
         if isinstance(error, PromptTooLong) and self._shrinks < SHRINKS:
             self._shrinks += 1
-            log.warning("%s It is asked again with less; [generation] context_tokens may be too high", error)
+            log.log(level, "%s It is asked again with less; [generation] context_tokens may be too high", error)
             return
         name, _ = self._left.pop(0)
         self._shrinks = 0
         self._errors.append(error)
         if self._left:
-            log.warning("%s fails, %s is asked instead: %s", name, self._left[0][0], error)
+            log.log(level, "%s fails, %s is asked instead: %s", name, self._left[0][0], error)
 
     def _verdict(self) -> EngineError:
         if len(self._errors) == 1:
