@@ -15,6 +15,7 @@ from rich.text import Text
 from core import remote, settings
 from core.errors import EngineError, ModelMissing, RapportError
 from core.safety import helpline
+from core.sections import Generation
 from core.settings import Settings
 from core.store import Store
 from rapport import models, procfile
@@ -144,7 +145,7 @@ def _models(conf: Settings) -> Iterator[Finding]:
     for section, key, name in models.configured(conf):
         what = f"{key} [{section}]"
         if remote.is_remote(name):
-            yield _remote(what, name, conf)
+            yield _remote(what, name, conf.models.get(section.removeprefix("models."), conf.generation))
             continue
         wrong = models.problem(name)
         if wrong:
@@ -157,18 +158,18 @@ def _models(conf: Settings) -> Iterator[Finding]:
             yield Finding(what, "fine", f"{name}, of the Hugging Face hub, is downloaded at the first start")
 
 
-def _remote(what: str, name: str, conf: Settings) -> Finding:
+def _remote(what: str, name: str, conf: Generation) -> Finding:
     """Have a model on a server say one token: only then address, key and name are known to be right."""
     from workers.engine.remote import RemoteEngine  # late: few have one
 
-    with closing(RemoteEngine(name, conf.generation)) as engine:
+    with closing(RemoteEngine(name, conf)) as engine:
         began = time.monotonic()
         try:
             engine.check()
         except ModelMissing as error:
             return Finding(what, "broken", str(error))
         except EngineError as error:
-            others = len(conf.generation.order) > 1
+            others = len(conf.order) > 1
             then = "Another engine is asked instead." if others else "Until it answers, replies fail."
             return Finding(what, "warning" if others else "broken", f"{error} {then}")
         took = f"{name}: it answers, after {time.monotonic() - began:.1f} s"
