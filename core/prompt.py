@@ -34,10 +34,12 @@ def build_prompt(
     text: str,
     count_tokens: CountTokens,
     budget: int,
+    cut: bool = False,
 ) -> Prompt:
     """Return the prompt for a reply to ``text`` after ``turns``, of at most ``budget`` tokens.
 
-    The oldest turns go first, several at a time (see ``_anchored``). A text too long on its own loses its middle.
+    The oldest turns go first, several at a time (see ``_anchored``); ``cut`` says that older ones were left out
+    already, one after the other. A text too long on its own loses its middle.
     Turns of the same role that follow each other become one message, as chat templates want them to alternate.
     """
     system = [PromptMessage(role="system", content=persona)] if persona else []
@@ -52,7 +54,7 @@ def build_prompt(
     def fits(start: int, said: str = text) -> bool:
         return count_tokens(prompt_from(start, said), tone) <= budget
 
-    start = 0 if fits(0) else _anchored(past, fits)
+    start = 0 if fits(0) and not cut else _anchored(past, fits)
     if start == len(past):
         text = _shortened(text, lambda said: fits(start, said))
     return Prompt(messages=tuple(prompt_from(start, text)), tone=tone)

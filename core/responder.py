@@ -135,6 +135,7 @@ class Responder:
             text=text,
             count_tokens=self._count_tokens,
             budget=self._budget,
+            cut=len(history) >= self._settings.history.prompt_turns and not any(one.role == "break" for one in history),
         )
         check = self._check(burst, seen)
         ids = tuple(event.id for event in burst)

@@ -83,6 +83,23 @@ def test_a_long_conversation_is_cut_in_big_steps() -> None:
     assert len(set(first)) <= len(first) // 3, "the beginning of the prompt should stay the same over several turns"
 
 
+def test_a_conversation_longer_than_what_is_read_of_it_is_cut_in_big_steps() -> None:
+    said_so_far = [
+        said(role, f"turn {at}").model_copy(update={"at": NOW + timedelta(minutes=at)})
+        for at in range(60)
+        for role in ("user", "assistant")
+    ]
+    windows = [said_so_far[at : at + 30] for at in range(0, 90, 2)]
+    begins = [
+        build_prompt(persona="", tone=PLAIN, turns=window, text="and now?", count_tokens=words, budget=1000, cut=True)
+        .messages[0]
+        .content
+        for window in windows
+    ]
+    assert len(set(begins)) <= len(begins) // 3
+    assert len({window[0].text for window in windows}) == len(windows)
+
+
 def test_a_message_that_is_too_long_keeps_its_beginning_and_end() -> None:
     def letters(messages: list[PromptMessage], tone: Tone) -> int:
         return sum(len(message.content) for message in messages)
