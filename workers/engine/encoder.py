@@ -79,7 +79,7 @@ class Encoder:
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             if (Path(source) / HEAD_FILE).is_file():
-                reader = StarterReader(source, config, pick_dtype(device))
+                reader = StarterReader(source, pick_dtype(device))
             else:
                 reader = ClassifierReader(source, config, pick_dtype(device), setting)
         except EngineError:

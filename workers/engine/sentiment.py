@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForSequenceClassification, BertModel, PretrainedConfig, PreTrainedModel
+from transformers.models.bert.modeling_bert import BertLayer
 
 from core.dialogue import Label
 from core.errors import ModelMissing
@@ -41,25 +42,22 @@ def mean_pool(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (hidden * weights).sum(1) / weights.sum(1)
 
 
+def attention_bias(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return what BERT's layers add to their attention scores: bool [rows, tokens] -> [rows, 1, 1, tokens]."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -1e4)[:, None, None, :]
+
+
 class SentimentHead(nn.Module):
     """Reads sentiment from the hidden states of one layer of a body that is trained for something else.
 
-    One transformer layer of its own (post-norm, as BERT's), then the mean and the first position through a small
-    MLP. ``temperature`` calibrates the probabilities (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+    ``sentiment_layers`` BERT layers of its own, then the mean and the first position through a small MLP.
+    ``temperature`` calibrates the probabilities (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
     """
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.layer = nn.TransformerEncoderLayer(
-            width,
-            config.num_attention_heads,
-            config.intermediate_size,
-            dropout=0.1,
-            activation=nn.functional.gelu,
-            layer_norm_eps=config.layer_norm_eps,
-            batch_first=True,
-        )
+        self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.sentiment_layers))
         self.mlp = nn.Sequential(
             nn.Dropout(0.2),
             nn.Linear(2 * width, width // 2),
@@ -70,28 +68,37 @@ class SentimentHead(nn.Module):
         self.temperature: torch.Tensor
         self.register_buffer("temperature", torch.ones(()))
 
+    def features(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return what the MLP reads, [rows, 2 * width], from [rows, tokens, width] and bool [rows, tokens]."""
+        bias = attention_bias(mask, hidden.dtype)
+        for layer in self.layers:
+            hidden = layer(hidden, bias)
+        return torch.cat([mean_pool(hidden, mask), hidden[:, 0]], dim=1)
+
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return logits [rows, 3] in the order of LABELS from [rows, tokens, width] and bool [rows, tokens]."""
-        hidden = self.layer(hidden, src_key_padding_mask=~mask)
-        logits = self.mlp(torch.cat([mean_pool(hidden, mask), hidden[:, 0]], dim=1))
-        return cast(torch.Tensor, logits / self.temperature)
+        return cast(torch.Tensor, self.mlp(self.features(hidden, mask)) / self.temperature)
 
 
 class StarterReader(nn.Module):
     """The shipped encoder: a sentence-embedding body, and the sentiment head on one of its layers."""
 
-    def __init__(self, source: str, config: PretrainedConfig, dtype: torch.dtype) -> None:
+    def __init__(self, source: str, dtype: torch.dtype) -> None:
         super().__init__()
-        self.body: PreTrainedModel = BertModel.from_pretrained(source, dtype=dtype, add_pooling_layer=False)
-        self.head = SentimentHead(config).to(dtype)
+        self.body = BertModel.from_pretrained(source, dtype=dtype, add_pooling_layer=False, attn_implementation="sdpa")
+        self.head = SentimentHead(self.body.config).to(dtype)
         self.head.load_state_dict(load_file(Path(source) / HEAD_FILE))
-        self._tap: int = config.sentiment_tap
+        self._tap: int = self.body.config.sentiment_tap
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (probabilities [rows, 3] in the order of LABELS, unit embeddings [rows, width]), both float32."""
-        states = self.body(input_ids=ids, attention_mask=mask.long(), output_hidden_states=True).hidden_states
-        logits = self.head(states[self._tap], mask)
-        return logits.float().softmax(-1), _unit(mean_pool(states[-1].float(), mask))
+        hidden = self.body.embeddings(input_ids=ids)
+        bias = attention_bias(mask, hidden.dtype)
+        for at, layer in enumerate(self.body.encoder.layer):
+            if at == self._tap:
+                logits = self.head(hidden, mask)
+            hidden = layer(hidden, bias)
+        return logits.float().softmax(-1), _unit(mean_pool(hidden.float(), mask))
 
 
 class ClassifierReader(nn.Module):
