@@ -165,16 +165,18 @@ def everyday_voice(data: Path, rng: random.Random) -> list[Conversation]:
 
 
 def everyday_drill(data: Path, rng: random.Random) -> list[Conversation]:
-    """Stage three, one epoch: the everyday messages until they sit. About 0.9 million tokens."""
+    """Stage three, one epoch: the everyday messages until they sit. About a million tokens."""
+    from training.everyday import make_everyday
     from training.recall import make_recall
 
     authored = [one for one in read(data, "rapport_authored") if keeps_promises(one)]
     mix = [
-        *(spread_tones(one, rng) for one in rng.sample(authored, 5_000)),
-        *rng.sample(list(read(data, "ms_personality_chat")), 2_000),
+        *make_everyday(7_000, rng),
+        *(spread_tones(one, rng) for one in rng.sample(authored, 4_000)),
+        *rng.sample(list(read(data, "ms_personality_chat")), 1_500),
         *make_recall(1_500, authored, rng),
         *rng.sample(list(read(data, "rapport_written")), 900),
-        *list(read(data, "rapport_more")) * 5,
+        *list(read(data, "rapport_more")) * 4,
     ]
     rng.shuffle(mix)
     return mix
