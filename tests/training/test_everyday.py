@@ -5,7 +5,7 @@ import random
 import re
 
 from core.sections import TONES
-from training.corpus import OWN, keeps_promises
+from training.corpus import OWN, PROMISES
 from training.everyday import make_everyday
 
 MADE = make_everyday(3_000, random.Random(1))
@@ -20,7 +20,8 @@ def test_they_alternate_and_leave_no_part_unfilled() -> None:
 def test_replies_have_a_tone_that_the_bot_chooses_and_promise_nothing() -> None:
     assert {line.tone for one in MADE for line in one.lines if line.tone} <= {row["name"] for row in TONES.values()}
     assert all(line.tone for one in MADE for line in one.lines if line.role == "assistant")
-    assert all(keeps_promises(one) for one in MADE)
+    replies = {line.text.replace("can't look into", "") for one in MADE for line in one.lines if line.tone}
+    assert not [text for text in replies if PROMISES.search(text)]
 
 
 def test_the_same_seed_makes_the_same_ones() -> None:
