@@ -38,6 +38,12 @@ _Job = tuple[list[int], "Future[Reading]"]
 _KEPT = 512
 
 
+def _starter_dtype(device: torch.device) -> torch.dtype:
+    """Return bfloat16 also for a CPU that multiplies matrices of it (docs/decisions/013-encoder.md)."""
+    matrix_units = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return torch.bfloat16 if matrix_units else pick_dtype(device)
+
+
 class Encoder:
     """A loaded encoder. Every method may be called from any thread."""
 
@@ -79,7 +85,7 @@ class Encoder:
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             if (Path(source) / HEAD_FILE).is_file():
-                reader = StarterReader(source, pick_dtype(device))
+                reader = StarterReader(source, _starter_dtype(device))
             else:
                 reader = ClassifierReader(source, config, pick_dtype(device), setting)
         except EngineError:
@@ -148,7 +154,9 @@ class Encoder:
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
-        prepared = [spell_symbols(text) if self._spell else text for text in texts]
+        # Half a character, as a broken client sends it, is no text to a tokenizer.
+        whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        prepared = [spell_symbols(text) if self._spell else text for text in whole]
         with self._tokenizing:  # fast tokenizers keep their options in shared state
             rows: list[list[int]] = self._tokenizer(prepared, verbose=False)["input_ids"]
         half = MAX_TOKENS // 2

@@ -37,6 +37,79 @@ def test_plain_texts(encoder: Encoder, text: str, label: str) -> None:
     assert reading.sentiment.label == label
 
 
+@pytest.mark.parametrize(
+    ("said", "denied"),
+    [
+        ("I am happy with this", "I am not happy with this"),
+        ("this is good", "this is not good at all"),
+        ("I love it", "I don't love it"),
+        ("it is helpful", "it isn't helpful"),
+        ("it works", "it never works"),
+    ],
+)
+def test_negation_turns_the_mood(encoder: Encoder, said: str, denied: str) -> None:
+    before, after = encoder.read([said, denied])
+    assert after.sentiment.label == "negative"
+    assert before.sentiment.valence > after.sentiment.valence + 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nothing went wrong, all good, thank you",
+        "I can't complain, it works well",
+        "no problem with it, it works great",
+    ],
+)
+def test_negation_of_what_is_bad_is_good(encoder: Encoder, text: str) -> None:
+    assert encoder.read([text])[0].sentiment.label == "positive"
+
+
+@pytest.mark.parametrize(
+    ("plain", "marked"),
+    [
+        ("great service", "yeah right, great service 🙄"),
+        ("I just love long walks", "I just LOVE waiting for two hours /s"),
+        ("you answer so fast, love it", "love how you never answer #sarcasm"),
+        ("thanks for everything", "thanks for nothing"),
+        ("oh great, it works again", "oh great, it broke again 🙄"),
+        ("thanks a lot for saving my evening", "thanks a lot for ruining my evening"),
+    ],
+)
+def test_marks_of_sarcasm_turn_the_mood(encoder: Encoder, plain: str, marked: str) -> None:
+    """Only marked sarcasm: what is only meant is taken at its word, as the model card says."""
+    before, after = encoder.read([plain, marked])
+    assert after.sentiment.label == "negative"
+    assert before.sentiment.valence > 0.3
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("gracias, thank you so much, te quiero", "positive"),
+        ("谢谢, this is great", "positive"),
+        ("das ist schlecht, this is terrible", "negative"),
+        ("это ужасно, I hate it", "negative"),
+        ("la cuenta por favor, where is the station?", "neutral"),
+    ],
+)
+def test_in_mixed_languages_the_english_decides(encoder: Encoder, text: str, label: str) -> None:
+    assert encoder.read([text])[0].sentiment.label == label
+
+
+@pytest.mark.parametrize("text", ["I love this", "I hate waiting", "what time do you open", "thank you so much"])
+def test_capitals_leave_the_mood(encoder: Encoder, text: str) -> None:
+    small, capital = encoder.read([text, text.upper()])
+    assert small.sentiment.label == capital.sentiment.label
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b\u200b", "?", "12345", "\x00", "ⵣ" * 300, "\ud83d"])
+def test_whatever_comes_is_read(encoder: Encoder, text: str) -> None:
+    (reading,) = encoder.read([text])
+    assert sum(reading.sentiment.scores.values()) == pytest.approx(1, abs=1e-3)
+    assert sum(value**2 for value in reading.embedding) == pytest.approx(1, abs=1e-3)
+
+
 def test_emoji_alone_has_a_mood(encoder: Encoder) -> None:
     glad, sad = encoder.read(["😍❤️", "😭💔"])
     assert glad.sentiment.valence > 0 > sad.sentiment.valence
