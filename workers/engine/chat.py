@@ -28,10 +28,6 @@ from workers.engine.whole import WholeCalls
 log = logging.getLogger(__name__)
 
 _CLOSE_S = 5.0  # a thread that hangs in the model cannot be ended; the end of the process does not wait for it
-_WARM_UP = Prompt(
-    messages=(PromptMessage(role="user", content="Hello!"),),
-    tone=Tone(name="plain", guidance="Be plain.", max_new_tokens=2),
-)
 
 
 class _Batcher(Protocol):
@@ -155,10 +151,14 @@ class ChatEngine:
 
     def _warm_up(self) -> None:
         """Fill a batch with a few words each: if its memory is not there, it shrinks before anyone waits."""
-        count = min(self._settings.batch, self._settings.queue)
+        tone = Tone(name="plain", guidance="Be plain.", max_new_tokens=2)
+        waiting = []
         with suppress(PromptTooLong):
-            for one in [self.submit(_WARM_UP) for _ in range(count)]:
-                one.result()
+            for at in range(min(self._settings.batch, self._settings.queue)):
+                hello = PromptMessage(role="user", content="Hello! " * (1 + at % 16))
+                waiting.append(self.submit(Prompt(messages=(hello,), tone=tone)))
+        for one in waiting:
+            one.result()
 
     def _refuse(self) -> None:
         if self._line.closed or self._judge.broken:

@@ -150,12 +150,12 @@ class Slots(Cache):
         other = self.all[index]
         if other is slot:
             return
-        length = max(len(slot.ids), len(other.ids))
+        here, there = len(slot.ids), len(other.ids)  # what neither holds need not be moved
         for layer in self.stores:
             for store in (layer.keys, layer.values):
-                kept = store[index, :, :length].clone()
-                store[index, :, :length] = store[slot.index, :, :length]
-                store[slot.index, :, :length] = kept
+                kept = store[index, :, :there].clone() if here else store[index, :, :there]
+                store[index, :, :here] = store[slot.index, :, :here]
+                store[slot.index, :, :there] = kept
         self.all[slot.index], self.all[index] = other, slot
         slot.index, other.index = index, slot.index
 

@@ -61,7 +61,7 @@ def test_nobody_waits_for_more_than_one_of_each_other(people: list[str]) -> None
 
 
 def test_who_is_cancelled_leaves_at_once() -> None:
-    line = Line(3)
+    line = Line(4)
     first, second = asked(line, "anna"), asked(line, "anna")
     first.cancel()
     assert first.result(0).finish_reason == "cancelled"
