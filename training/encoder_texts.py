@@ -142,7 +142,7 @@ def _plain_facts(rng: random.Random, count: int = 1500) -> list[str]:
 
 def _irony(rng: random.Random, count: int = 2000) -> list[tuple[str, str]]:
     """Return praise of a mishap or with a mark of irony, which is negative, and praise that is meant."""
-    found = set()
+    found: set[tuple[str, str]] = set()
     while len(found) < count:
         kind, mark = rng.random(), rng.choice(["", "", "!", ".", "..."])
         if kind < 0.4:

@@ -107,7 +107,7 @@ def train_head(
     head: SentimentHead, lower: Lower, rows: Rows, epochs: float, peak: float, seed: int, report: Callable[[], str]
 ) -> None:
     """Train the head on what the lower layers say, in one go."""
-    finer = nn.Linear(2 * lower.embeddings.word_embeddings.embedding_dim, rows.emotions.shape[1])  # type: ignore[union-attr]
+    finer = nn.Linear(2 * lower.embeddings.word_embeddings.embedding_dim, rows.emotions.shape[1])
     groups = [
         {"params": layer.parameters(), "lr": peak * DECAY ** (HEAD_LAYERS - 1 - at)}
         for at, layer in enumerate(head.layers)
@@ -172,7 +172,7 @@ def guesses(logits: torch.Tensor) -> list[Label]:
     return [LABELS[at] for at in logits.argmax(1).tolist()]
 
 
-def scores(logits: torch.Tensor) -> list[dict[Label, float]]:
+def scores(logits: torch.Tensor) -> list[dict[str, float]]:
     """Return the probabilities of each row."""
     return [dict(zip(LABELS, row, strict=True)) for row in logits.softmax(1).tolist()]
 
@@ -243,7 +243,7 @@ def main() -> None:
     for go, (epochs, peak) in enumerate(GOES):
         train_head(head, lower, rows, epochs * options.share, peak, SEED + go, lambda: recalls(read_valid()))
     with torch.no_grad():
-        head.mlp[-1].bias[LABELS.index("negative")] += RAISED  # type: ignore[index, union-attr, operator]
+        head.mlp[-1].bias[LABELS.index("negative")] += RAISED  # type: ignore[index, operator]
     logits = read_valid()
     print(f"macro recall: {recalls(logits)}")
     calibrate(head, logits, valid)

@@ -19,9 +19,16 @@ from core.errors import ModelMissing
 LABELS: tuple[Label, Label, Label] = ("negative", "neutral", "positive")
 HEAD_FILE = "sentiment_head.safetensors"
 
+# Where Unicode's name says the wrong thing to a reader of words: "face with tears of joy", "heavy black heart".
+_SPOKEN = {
+    **dict.fromkeys("😂🤣😆😹", "tears of laughter"),
+    **dict.fromkeys("❤💕💖💗💞💓😍🥰😘😻", "love"),
+    **dict.fromkeys("😊☺🙂😃😄😀😁😺", "happy smile"),
+}
+
 
 def spell_symbols(text: str) -> str:
-    """Return the text with emoji and other symbols spelt out by their Unicode names; small vocabularies lack them.
+    """Return the text with emoji and other symbols spelt out, most by their Unicode names: vocabularies lack them.
 
     Variation selectors and skin tones go: "👍🏽" reads " thumbs up sign ".
     """
@@ -33,6 +40,8 @@ def spell_symbols(text: str) -> str:
 def _spelt(char: str) -> str:
     if "\U0001f3fb" <= char <= "\U0001f3ff" or char in "\ufe0e\ufe0f\u200d":
         return ""
+    if char in _SPOKEN:
+        return f" {_SPOKEN[char]} "
     return f" {unicodedata.name(char, '').lower()} " if unicodedata.category(char) == "So" else char
 
 
@@ -57,7 +66,8 @@ class SentimentHead(nn.Module):
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.sentiment_layers))
+        layers = (BertLayer(config) for _ in range(config.sentiment_layers))  # type: ignore[no-untyped-call]
+        self.layers = nn.ModuleList(layers)
         self.mlp = nn.Sequential(
             nn.Dropout(0.2),
             nn.Linear(2 * width, width // 2),

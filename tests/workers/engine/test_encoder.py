@@ -183,5 +183,6 @@ def test_closed_encoder_refuses(tmp_path: Path) -> None:
 
 def test_symbols_are_spelt_out() -> None:
     assert spell_symbols("ok 👍🏽") == "ok  thumbs up sign "
-    assert spell_symbols("I ❤️ it") == "I  heavy black heart  it"
+    assert spell_symbols("I ❤️ it") == "I  love  it"
+    assert spell_symbols("☕") == " hot beverage "
     assert spell_symbols("naïve, 你好") == "naïve, 你好"

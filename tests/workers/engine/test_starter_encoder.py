@@ -115,6 +115,16 @@ def test_emoji_alone_has_a_mood(encoder: Encoder) -> None:
     assert glad.sentiment.valence > 0 > sad.sentiment.valence
 
 
+@pytest.mark.parametrize("emoji", ["😂", "😍", "❤️", "😊", "🥰", "😘", "😁", "🙂", "👏"])
+def test_glad_emoji_alone_is_glad(encoder: Encoder, emoji: str) -> None:
+    assert encoder.read([emoji])[0].sentiment.valence > 0.1
+
+
+@pytest.mark.parametrize("emoji", ["😢", "😭", "😡", "💔", "😞"])
+def test_unhappy_emoji_alone_is_unhappy(encoder: Encoder, emoji: str) -> None:
+    assert encoder.read([emoji])[0].sentiment.valence < -0.3
+
+
 def test_very_long_text_is_read(encoder: Encoder) -> None:
     (reading,) = encoder.read(["I am so angry about this. " + "The parcel was sent on monday. " * 150 + "I hate it!"])
     assert reading.sentiment.label == "negative"
