@@ -3,7 +3,7 @@
     python -m training.samples > docs/samples.md
 
 What the person says stands in training/data/scripts.jsonl, whatever the bot answers; the last dialogues begin with
-every twelfth message of messages.jsonl, which nothing was trained on.
+every thirteenth message of messages.jsonl, which nothing was trained on.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from core.settings import load, resolve_model
 from training import ablation, corpus
 from training.replies import SEED, Bot, converse
 
-_EVERY = 12
+_EVERY = 13  # of all three sentiments, which take turns in the file
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,13 @@ def page(bot: Bot, told: Sequence[Script]) -> Iterator[str]:
     yield ""
     yield f"All {len(told)} dialogues that `python -m training.samples` made, unedited and unchosen: what the person"
     yield "says was fixed beforehand, and each dialogue was made once. The bot's side came through the same encoder,"
-    yield "tones, checks and chat engine that answer people. In brackets stands the tone that was chosen."
+    yield 'tones, checks and chat engine that answer people. In brackets stands the tone that was chosen; "safety" is'
+    yield 'the fixed message of the settings. Everyday messages such as "hello" also stand in the training data.'
     yield ""
-    yield f"Model: `{generation.model}`{_fingerprint(generation.model)}, temperature {generation.temperature} where the"
-    yield f"tone sets none, top-p {generation.top_p}, repetition penalty {generation.repetition_penalty}, seed {SEED}."
+    for model in (generation.model, bot.settings.sentiment.model):
+        yield f"- `{model}`{_fingerprint(model)}"
+    yield f"- temperature {generation.temperature} where the tone sets none, top-p {generation.top_p}"
+    yield f"- repetition penalty {generation.repetition_penalty}, seed {SEED}"
     answers = converse(bot, [script.says for script in told], SEED, _progress)
     group = ""
     for number, (script, replies) in enumerate(zip(told, answers, strict=True), 1):
@@ -59,26 +62,26 @@ def page(bot: Bot, told: Sequence[Script]) -> Iterator[str]:
             group = script.group
             yield from ("", f"## {group}")
         yield from ("", f"### {number}", "")
-        yield from _dialogue(script, replies)
+        yield _dialogue(script, replies)
 
 
-def _dialogue(script: Script, replies: Sequence[Answer]) -> Iterator[str]:
+def _dialogue(script: Script, replies: Sequence[Answer]) -> str:
+    parts = []
     for text, answer in zip(script.says, replies, strict=True):
         how = answer.reply.tone or answer.reply.finish_reason
-        yield f"> {_quoted(text)}"
-        yield ">"
-        yield f"> **Rapport** ({how}): {_quoted(answer.reply.text)}"
-        yield ">"
+        parts += [_quoted(text), f"> **Rapport** ({how}): {_quoted(answer.reply.text)[2:]}"]
+    return "\n>\n".join(parts)
 
 
 def _quoted(text: str) -> str:
-    return text.replace("\n", "\n> ")
+    return "> " + text.replace("\n", "\n> ")
 
 
 def _fingerprint(model: str) -> str:
-    """Return the beginning of the weights' SHA-256, where they are one file of ours."""
-    weights = Path(resolve_model(model)) / "model.safetensors"
-    return f" (weights {hashlib.sha256(weights.read_bytes()).hexdigest()[:12]})" if weights.is_file() else ""
+    """Return the beginning of the SHA-256 of a folder's weights; nothing for a name on the hub."""
+    files = sorted(Path(resolve_model(model)).glob("*.safetensors"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return f", weights {digest[:12]}" if files else ""
 
 
 def _progress(now: int, of: int) -> None:
