@@ -34,6 +34,7 @@ from core.store import Store
 log = logging.getLogger(__name__)
 
 HOUR_S = 3600.0
+SIGN_IN_S = 2.0  # then the workspaces that are known need not wait for the others
 
 
 class Intake:
@@ -93,8 +94,11 @@ class SlackAdapter:
             await asyncio.Event().wait()
         app = self._intake.handlers.app(accept, "")
         socket = Socket(app, self._intake.teams, self._credentials.app_token, self._intake.sign)
-        tasks = [asyncio.create_task(self._intake.start(accept)), asyncio.create_task(socket.run())]
+        tasks = [asyncio.create_task(self._intake.start(accept))]
         try:
+            # Before it is signed in it must refuse messages, and one that is refused is overtaken by the next.
+            await asyncio.wait(tasks, timeout=SIGN_IN_S)
+            tasks.append(asyncio.create_task(socket.run()))
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:

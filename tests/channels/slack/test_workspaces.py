@@ -84,7 +84,7 @@ def test_two_processes_of_the_channel_answer_each_message_once(
 ) -> None:
     processes = [ChannelProcess("slack", redis_url, tmp_path / f"{number}.log") for number in range(2)]
     try:
-        eventually(lambda: len(slack.delivery.connections) == 2)
+        eventually(lambda: len(slack.delivery.connections) == 2, timeout_s=60)
         for number in range(20):
             slack.say(f"m{number:02d}", user=f"person{number % 4}", place="direct" if number % 2 else "group")
         eventually(lambda: set(answered(slack)) == {f"m{number:02d}" for number in range(20)})
