@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.dialogue import Completion, Prompt, Reading, Sentiment
-from core.errors import EngineFull, GenerationFailed
+from core.errors import EngineFull, GenerationFailed, PromptTooLong
 from core.fitness import ANY_VALENCE, Candidate, choose
 from core.safety import ReplyCheck
 from workers.runtime import RunningGeneration, Submit
@@ -36,15 +36,19 @@ class BestOf:
     def submit(self, prompt: Prompt, on_text: Callable[[str], None], person: str = "") -> RunningGeneration:
         """Submit the candidates and return them as one generation; raises what the first of them raises.
 
-        Nothing is streamed, as nobody knows yet which one is sent. An engine that gets full on the way is content
-        with fewer candidates.
+        Nothing is streamed, as nobody knows yet which one is sent. An engine that takes no more on the way, be it full
+        or a server that is only tried, is content with fewer candidates.
         """
         running = [self._submit(prompt, _unheard, person)]
         try:
             while len(running) < self._count:
                 running.append(self._submit(prompt, _unheard, person))
-        except EngineFull:
-            log.info("the engine is full: %d candidates instead of %d", len(running), self._count)
+        except (EngineFull, GenerationFailed, PromptTooLong) as error:
+            log.info("%d candidates instead of %d: %s", len(running), self._count, error)
+        except BaseException:
+            for one in running:
+                one.cancel()
+            raise
         return _Candidates(running, lambda completions: self._best(prompt, completions))
 
     def _best(self, prompt: Prompt, completions: Sequence[Completion]) -> Completion:

@@ -7,7 +7,7 @@ import pytest
 
 from core import settings
 from core.dialogue import Completion, FinishReason, Prompt, PromptMessage, Reading, Sentiment, Tone
-from core.errors import EngineBroken, EngineFull, GenerationFailed
+from core.errors import EngineBroken, EngineFull, GenerationFailed, PromptTooLong
 from tests.platforms.openai import OpenAIDouble
 from tests.workers.engine import tiny
 from workers.best_of import BestOf
@@ -54,16 +54,17 @@ class Drawn:
 
 
 class Engine:
-    """Takes ``room`` prompts and remembers what it gave out."""
+    """Takes ``room`` prompts, raises ``error`` for others, and remembers what it gave out."""
 
-    def __init__(self, room: int = 8) -> None:
+    def __init__(self, room: int = 8, error: Exception | None = None) -> None:
         self.drawn: list[Drawn] = []
         self.persons: list[str] = []
         self._room = room
+        self._error = error or EngineFull("full")
 
     def submit(self, prompt: Prompt, on_text: Callable[[str], None], person: str) -> Drawn:
         if len(self.drawn) >= self._room:
-            raise EngineFull("full")
+            raise self._error
         on_text("partial")
         self.persons.append(person)
         self.drawn.append(Drawn())
@@ -179,15 +180,23 @@ def test_a_cancellation_ends_all() -> None:
     assert best.result(WAIT_S) == engine.drawn[0].result()
 
 
-def test_a_full_engine_gives_fewer_candidates_and_none_only_if_it_has_no_room_at_all() -> None:
-    engine = Engine(room=2)
+@pytest.mark.parametrize("error", [EngineFull("full"), GenerationFailed("left alone"), PromptTooLong("too long")])
+def test_an_engine_that_takes_no_more_gives_fewer_candidates_and_none_only_if_it_takes_none(error: Exception) -> None:
+    engine = Engine(room=2, error=error)
     best = BestOf(engine.submit, Reader(), 4, check=True).submit(PROMPT, lambda text: None)
     for one in engine.drawn:
         one.says("I'm sorry.")
     assert len(engine.drawn) == 2
     assert best.result(WAIT_S).text == "I'm sorry."
-    with pytest.raises(EngineFull):
+    with pytest.raises(type(error)):
         BestOf(engine.submit, Reader(), 4, check=True).submit(PROMPT, lambda text: None)
+
+
+def test_an_engine_that_breaks_on_the_way_leaves_no_candidate_running() -> None:
+    engine = Engine(room=2, error=EngineBroken("device gone"))
+    with pytest.raises(EngineBroken):
+        BestOf(engine.submit, Reader(), 4, check=True).submit(PROMPT, lambda text: None)
+    assert [one.cancelled for one in engine.drawn] == [True, True]
 
 
 def test_a_single_one_is_sent_unread() -> None:
