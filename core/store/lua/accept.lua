@@ -16,8 +16,9 @@ local full = {}
 for i = 9, #KEYS do
   local interval, burst = tonumber(ARGV[2 * i - 7]), tonumber(ARGV[2 * i - 6])
   full[i] = math.max(tonumber(redis.call('GET', KEYS[i]) or 0), now) + interval
-  local wait = math.ceil(full[i] - now - burst * interval)
-  if wait > 0 then return refused('slow', i - 8, wait) end
+  local wait = full[i] - now - burst * interval
+  -- Below half a millisecond is rounding, not debt.
+  if wait > 0.5 then return refused('slow', i - 8, math.ceil(wait)) end
 end
 for i = 9, #KEYS do
   redis.call('SET', KEYS[i], string.format('%.3f', full[i]), 'PX', math.ceil(full[i] - now) + 1000)

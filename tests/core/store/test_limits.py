@@ -170,6 +170,14 @@ def test_a_terminal_is_its_owners(store: Store) -> None:
     assert all(store.inbox.accept(event(number, address=own)) == "accepted" for number in range(10))
 
 
+@pytest.mark.parametrize("per_minute", [9, 14, 17])
+def test_an_interval_of_broken_milliseconds_refuses_nobody_for_ever(make_store: MakeStore, per_minute: int) -> None:
+    store = make_store(person_per_minute=per_minute, person_burst=1)
+    assert taken(store, *range(20)) == [True] + [False] * 19
+    for number in range(20, 40):
+        assert taken(store, number, user=f"somebody{number}") == [True]
+
+
 def test_zero_is_no_limit(make_store: MakeStore) -> None:
     store = make_store(person_per_minute=0)
     assert all(taken(store, *range(200)))
