@@ -95,6 +95,9 @@ class Inbox:
         """
         done = self._take_in(event, self._limits.of(event), spare=limits.SPARE if limits.is_free(event) else 0)
         if isinstance(done, Refusal) and self._limits.is_urgent(event):
+            if done.first:  # nobody is told of this refusal, so the next one must be
+                with translated():
+                    self._redis.delete(keys.slowed(event.person))
             done = self._take_in(event, (), spare=limits.SPARE)
         return done
 

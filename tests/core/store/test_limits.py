@@ -162,7 +162,9 @@ def test_commands_that_ask_a_model_nothing_but_much_are_limited(store: Store) ->
 def test_words_of_a_crisis_are_heard_whatever_the_limit_says(store: Store) -> None:
     taken(store, 1, 2, 3)
     assert store.inbox.accept(event(4, text="I want to kill myself")) == "accepted"
-    assert refused(store, 5).why == "slow"
+    assert refused(store, 5) == Refusal("slow", wait_s=pytest.approx(INTERVAL_S, abs=5)), "and this is to be told"
+    assert store.inbox.accept(event(6, text="I want to kill myself")) == "accepted"
+    assert not refused(store, 7).first, "it was told"
 
 
 def test_a_terminal_is_its_owners(store: Store) -> None:
