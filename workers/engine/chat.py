@@ -13,10 +13,10 @@ from contextlib import suppress
 from typing import Protocol
 
 from core.dialogue import Prompt, PromptMessage, Tone
-from core.errors import EngineBroken, GenerationFailed, PromptTooLong
+from core.errors import EngineBroken, PromptTooLong
 from core.sections import Generation as GenerationSettings
 from workers.engine.generation import Generator
-from workers.engine.judge import Judge, first_line
+from workers.engine.judge import Judge
 from workers.engine.line import Line
 from workers.engine.loading import LoadedChat, end_tokens, load_chat
 from workers.engine.passes import slot_model
@@ -180,5 +180,5 @@ class ChatEngine:
             try:
                 self._batcher.step()
             except Exception as error:  # this thread must outlive whatever happens
-                log.exception("the chat engine failed outside the model")
-                self._batcher.abandon(GenerationFailed(f"The generation failed: {first_line(error)}"))
+                log.error("the chat engine failed outside the model")
+                self._batcher.abandon(self._judge.blame(error))

@@ -29,9 +29,9 @@ class Judge:
     def blame(self, error: Exception) -> EngineError:
         """Return what to answer a request with that failed alone, after looking at the model."""
         log.error("a generation failed", exc_info=error)
-        if out_of_memory(error):
-            free_memory()
         try:
+            if out_of_memory(error):
+                free_memory()
             self._check()
         except Exception as failure:
             self._failures += 1

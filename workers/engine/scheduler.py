@@ -8,6 +8,7 @@ is in passes.py, where things lie in memory in slots.py.
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from transformers import PreTrainedTokenizerBase
 
@@ -244,18 +245,22 @@ class Scheduler:
             self._fail(rows[0], error)
 
     def _fail(self, row: Row, error: Exception) -> None:
-        self._slots.clear(row.held)
+        verdict = self._judge.blame(error)  # comes first: on a dead device all that follows may raise
+        if row.slot:
+            with suppress(Exception):
+                self._slots.clear(row.slot)
         self._let_go(row)
-        row.generation.fail(self._judge.blame(error))
+        row.generation.fail(verdict)
 
     def _let_go(self, row: Row) -> None:
         """Take a row out of wherever it is; its slot keeps what it holds."""
         if row in self._writing:
             at = self._writing.index(row)
-            last = self._writing.pop()
+            last = self._writing[-1]
             if last is not row:
                 self._slots.move(last.held, at)
                 self._writing[at] = last
+            self._writing.pop()  # now that nothing can raise any more: who is in no list is never answered
         elif row in self._reading:
             self._reading.remove(row)
         else:

@@ -1,6 +1,7 @@
 """What happens when the model raises: the request at fault fails alone, memory is respected, a dead model is named."""
 
 import threading
+from contextlib import suppress
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from tests.workers.engine.tiny import prompt
 from workers.engine import chat as chat_module
 from workers.engine.chat import ChatEngine
 from workers.engine.loading import LoadedChat
+from workers.engine.slots import Slots
 
 TOKENIZER = tiny.starter_tokenizer()
 POISON = TOKENIZER.convert_tokens_to_ids("Z")
@@ -86,6 +88,30 @@ def test_dead_model_breaks_the_engine() -> None:
         with pytest.raises(EngineBroken, match="the device is gone"):
             engine.submit(prompt("hello")).result(WAIT_S)
         with pytest.raises(EngineBroken):
+            engine.submit(prompt("hello"))
+
+
+@pytest.mark.parametrize("also", ["clear", "move"])
+def test_dead_device_breaks_the_engine(also: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, chat = fragile()
+
+    def gone(*_: object) -> None:
+        raise RuntimeError("the device is gone")
+
+    with serving(chat) as engine:
+        _, release = held(engine)
+        waiting = [engine.submit(prompt("hello", "yes", f"{at}")) for at in range(3)]
+        model.dead = True  # after such an error each call fails, not only those of the model
+        monkeypatch.setattr(Slots, also, gone)
+        with pytest.raises((GenerationFailed, EngineBroken)):
+            release()
+        for one in waiting:
+            with pytest.raises((GenerationFailed, EngineBroken)):
+                one.result(WAIT_S)
+        for _ in range(3):
+            with suppress(GenerationFailed, EngineBroken):
+                engine.submit(prompt("hello")).result(WAIT_S)
+        with pytest.raises(EngineBroken, match="the device is gone"):
             engine.submit(prompt("hello"))
 
 
