@@ -131,8 +131,7 @@ class Scheduler:
     def _drop_ended(self) -> None:
         for row in [*self._set_back, *self._reading, *self._writing]:
             if reason := row.generation.ended:
-                self._let_go(row)
-                row.generation.answer(row.completion(reason))
+                self._finish(row, reason)
 
     def _admit(self) -> None:
         while len(self._reading) + len(self._writing) < self._most:
@@ -145,7 +144,11 @@ class Scheduler:
             if any(other.generation.prompt_ids == row.generation.prompt_ids for other in self._reading):
                 self._set_back.appendleft(row)  # once its twin is read, there is nothing left to read
                 return
-            row.slot = self._slots.claim(row.generation.prompt_ids + row.tokens)
+            try:
+                row.slot = self._slots.claim(row.generation.prompt_ids + row.tokens)
+            except Exception as error:  # it is in no list yet, so nobody else would answer it
+                row.generation.fail(self._judge.blame(error))
+                continue
             row.reused = min(len(row.slot.ids), len(row.generation.prompt_ids))
             self._reading.append(row)
 
@@ -189,12 +192,15 @@ class Scheduler:
                 self._fail(row, ArithmeticError("its scores are no numbers"))
         for row, word in heard:
             if word != NO_TOKEN:
-                self._accept(row, word)
+                try:
+                    self._accept(row, word)
+                except Exception as error:
+                    self._fail(row, error)
 
     def _accept(self, row: Row, word: int) -> None:
         if row in self._reading:
-            self._reading.remove(row)
             self._slots.move(row.held, len(self._writing))
+            self._reading.remove(row)
             self._writing.append(row)
         if word in self._ends:
             self._finish(row, "stop")
@@ -209,9 +215,13 @@ class Scheduler:
                 self._finish(row, "length")
 
     def _finish(self, row: Row, reason: FinishReason) -> None:
+        try:
+            completion = row.completion(reason)
+        except Exception as error:
+            self._fail(row, error)
+            return
         self._let_go(row)
-        completion = row.completion(reason)
-        if completion.text:
+        if completion.text or reason in ("cancelled", "timeout"):
             row.generation.answer(completion)
         elif row.retried:
             row.generation.fail(GenerationFailed("The model said nothing, twice."))

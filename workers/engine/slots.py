@@ -126,6 +126,7 @@ class Slots(Cache):
             length = 0
         if best.busy or not length or length < _OWN * len(best.ids):
             target = min(free, key=lambda slot: slot.left if slot.ids else -1)
+            target.ids = []  # should the copy fail half-way
             self._copy(best, target, length)
         else:
             target = best

@@ -1,5 +1,7 @@
 """When a pass fails: little memory makes it smaller, one bad row leaves alone, and nobody's words change."""
 
+import itertools
+
 import pytest
 import torch
 from transformers import LlamaForCausalLM
@@ -8,6 +10,7 @@ from core.errors import GenerationFailed
 from tests.workers.engine import tiny
 from tests.workers.engine.steps import TOKENIZER, Steps, text
 from tests.workers.engine.test_steps import PROMPTS
+from workers.engine.slots import Slot
 
 POISON, NUMBING = 301, 302
 ASKED = [which for which in range(12) if POISON not in PROMPTS[which]]
@@ -77,6 +80,43 @@ def test_a_bad_row_fails_alone_and_leaves_no_trace(bad: int) -> None:
             with pytest.raises(GenerationFailed):
                 one.result(0)
     assert not steps.judge.broken
+
+
+def test_a_slot_that_cannot_be_had_fails_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, steps = tight()
+    claim, calls = steps.slots.claim, itertools.count()
+
+    def first_fails(ids: list[int]) -> Slot:
+        if next(calls) == 0:
+            raise torch.OutOfMemoryError("out of memory")
+        return claim(ids)
+
+    monkeypatch.setattr(steps.slots, "claim", first_fails)
+    failed, other = steps.ask(PROMPTS[0], 4), steps.ask(PROMPTS[2], 4)
+    steps.run()
+    assert other.result(0).text
+    with pytest.raises(GenerationFailed, match="out of memory"):
+        failed.result(0)
+
+
+@pytest.mark.parametrize(("fails", "cancelled"), [("take", False), ("end", False), ("end", True)])
+def test_words_that_cannot_be_decoded_fail_one_request(fails: str, cancelled: bool) -> None:
+    _, steps = tight()
+    asked = [steps.ask(PROMPTS[which], 8) for which in (0, 2, 5)]
+    while len(steps.scheduler._writing) < 3:
+        steps.step()
+
+    def cannot(*_: object) -> bool:
+        raise TypeError("no such word")
+
+    setattr(steps.scheduler._writing[1].text, fails, cannot)
+    bad = steps.scheduler._writing[1].generation
+    if cancelled:
+        bad.cancel()
+    steps.run()
+    with pytest.raises(GenerationFailed, match="no such word"):
+        bad.result(0)
+    assert all(one.result(0).text for one in asked if one is not bad)
 
 
 def test_twins_are_read_once() -> None:
