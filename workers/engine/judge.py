@@ -45,11 +45,13 @@ class Judge:
         return GenerationFailed(f"The model failed on this request: {first_line(error)}")
 
     def _check(self) -> None:
-        """Run the model on one token; whatever it raises shows that the model itself is at fault."""
+        """Run the model on one token; whatever this raises shows that the model itself is at fault."""
         model: Any = self._chat.model
         ids = torch.tensor([[self._chat.tokenizer.eos_token_id or 0]], device=self._chat.device)
         with torch.inference_mode():
-            model(input_ids=ids, **({"decoder_input_ids": ids} if self._chat.encoder_decoder else {}))
+            output = model(input_ids=ids, **({"decoder_input_ids": ids} if self._chat.encoder_decoder else {}))
+            if not output.logits[:, -1].amax().isfinite():
+                raise ArithmeticError("its scores are no numbers")
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -183,7 +183,8 @@ class Scheduler:
         except Exception as error:
             self._recover(rows, chunks, error)
             return
-        self._judge.well()
+        if any(word != NO_TOKEN for word in words):
+            self._judge.well()
         for row, chunk in zip(rows, chunks, strict=True):
             row.held.ids += chunk
         heard = list(zip(rows, words, strict=bool(words)))

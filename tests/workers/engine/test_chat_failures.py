@@ -22,10 +22,11 @@ POISON = TOKENIZER.convert_tokens_to_ids("Z")
 
 
 class Fragile(LlamaForCausalLM):
-    """A model that fails on one token, on more rows than its memory holds, or altogether; or that hangs."""
+    """A model that fails on one token, on more rows than its memory holds, or altogether; that hangs; or has no numbers."""
 
     rows = 1000
     dead = False
+    numb = False
     go_on: threading.Event | None = None
 
     def forward(self, input_ids: torch.Tensor, **kwargs: object) -> object:  # type: ignore[override]
@@ -37,7 +38,10 @@ class Fragile(LlamaForCausalLM):
             raise RuntimeError("poisoned")
         if len(input_ids) > self.rows:
             raise torch.OutOfMemoryError("out of memory")
-        return super().forward(input_ids=input_ids, **kwargs)
+        out = super().forward(input_ids=input_ids, **kwargs)
+        if self.numb:
+            out.logits[:] = torch.nan
+        return out
 
 
 def fragile() -> tuple[Fragile, LoadedChat]:
@@ -89,6 +93,17 @@ def test_dead_model_breaks_the_engine() -> None:
             engine.submit(prompt("hello")).result(WAIT_S)
         with pytest.raises(EngineBroken):
             engine.submit(prompt("hello"))
+
+
+def test_model_without_numbers_breaks_the_engine() -> None:
+    model, chat = fragile()
+    with serving(chat) as engine:
+        model.numb = True
+        for _ in range(2):
+            with pytest.raises(GenerationFailed, match="no numbers"):
+                engine.submit(prompt("hello")).result(WAIT_S)
+        with pytest.raises(EngineBroken, match="no numbers"):
+            engine.submit(prompt("hello")).result(WAIT_S)
 
 
 @pytest.mark.parametrize("also", ["clear", "move"])
