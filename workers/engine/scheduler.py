@@ -188,15 +188,15 @@ class Scheduler:
         for row, chunk in zip(rows, chunks, strict=True):
             row.held.ids += chunk
         heard = list(zip(rows, words, strict=bool(words)))
-        for row, word in heard:  # before anything is moved: what is broken must not be spread
-            if word == NO_TOKEN:
-                self._fail(row, ArithmeticError("its scores are no numbers"))
+        numb = [row for row, word in heard if word == NO_TOKEN]
+        if numb:  # before anything is moved: what is broken must not be spread
+            self._fail(numb, ArithmeticError("its scores are no numbers"))
         for row, word in heard:
             if word != NO_TOKEN:
                 try:
                     self._accept(row, word)
                 except Exception as error:
-                    self._fail(row, error)
+                    self._fail([row], error)
 
     def _accept(self, row: Row, word: int) -> None:
         if row in self._reading:
@@ -219,7 +219,7 @@ class Scheduler:
         try:
             completion = row.completion(reason)
         except Exception as error:
-            self._fail(row, error)
+            self._fail([row], error)
             return
         self._let_go(row)
         if completion.text or reason in ("cancelled", "timeout"):
@@ -253,15 +253,17 @@ class Scheduler:
                 if not self._judge.broken:
                     self._attempt([row], [chunk])
         else:
-            self._fail(rows[0], error)
+            self._fail(rows, error)
 
-    def _fail(self, row: Row, error: Exception) -> None:
+    def _fail(self, rows: Sequence[Row], error: Exception) -> None:
         verdict = self._judge.blame(error)  # comes first: on a dead device all that follows may raise
-        if row.slot:
-            with suppress(Exception):
-                self._slots.clear(row.slot)
-        self._let_go(row)
-        row.generation.fail(verdict)
+        for row in rows:  # all of them before one is let go, as that moves another, but only what it knows of
+            if row.slot:
+                with suppress(Exception):
+                    self._slots.clear(row.slot)
+        for row in rows:
+            self._let_go(row)
+            row.generation.fail(verdict)
 
     def _let_go(self, row: Row) -> None:
         """Take a row out of wherever it is; its slot keeps what it holds."""

@@ -22,7 +22,7 @@ POISON = TOKENIZER.convert_tokens_to_ids("Z")
 
 
 class Fragile(LlamaForCausalLM):
-    """A model that fails on one token, on more rows than its memory holds, or altogether; that hangs; or has no numbers."""
+    """A model that fails on one token, on more rows than its memory holds, or altogether; that hangs; or is numb."""
 
     rows = 1000
     dead = False

@@ -67,6 +67,24 @@ def test_memory_that_gets_short_while_people_write_costs_no_words() -> None:
     assert {which: one.result(0).text for which, one in asked.items()} == {w: t for w, t in wanted.items() if t}
 
 
+def test_rows_that_break_together_leave_no_trace() -> None:
+    _, steps = tight(rows=3)
+    asked = [steps.ask(PROMPTS[which], 12) for which in (0, 5, 2)]
+    while len(steps.scheduler._writing) < 3:
+        steps.step()
+    first, good, last = (row.generation for row in steps.scheduler._writing)
+    for row in (steps.scheduler._writing[0], steps.scheduler._writing[2]):
+        row.tokens[-1] = NUMBING
+    steps.run()
+    for one in (first, last):
+        with pytest.raises(GenerationFailed):
+            one.result(0)
+    assert good.result(0).text
+    assert set(asked) == {first, good, last}
+    stores = [store for layer in steps.slots.stores for store in (layer.keys, layer.values)]
+    assert not any(bool(store.isnan().any()) for store in stores)
+
+
 @pytest.mark.parametrize("bad", [POISON, NUMBING])
 def test_a_bad_row_fails_alone_and_leaves_no_trace(bad: int) -> None:
     _, steps = tight(rows=3)
