@@ -48,7 +48,7 @@ class Attendance:
 
     def __init__(self, notes: Notes, limit_s: float, *, by_socket: bool) -> None:
         self._notes = notes
-        self._limit_s = limit_s
+        self.limit_s = limit_s
         self._pause_s = 0.0 if by_socket else QUIET_S
         self._states: dict[str, _State] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,7 +110,7 @@ class Attendance:
 
     def _read(self, team: Team, state: _State) -> None:
         assert state.missed is not None
-        since, state.missed = max(state.missed, time.time() - self._limit_s), None
+        since, state.missed = max(state.missed, time.time() - self.limit_s), None
         state.not_before = time.time() + self._pause_s
         state.reading = Reading(team, since, state.take)
         self._keep(asyncio.create_task(self._finish(team, state, state.reading)))

@@ -20,6 +20,7 @@ from channels.base import Accept
 from channels.slack import render
 from channels.slack.answers import Answers
 from channels.slack.attendance import Attendance, Behind
+from channels.slack.catchup import OVERLAP_S
 from channels.slack.parse import CHANNEL, WHAT_CAN_YOU_DO, parse, parse_slash, people_in, thread_in_doubt
 from channels.slack.settings import Slack
 from channels.slack.teams import Team, Teams
@@ -167,7 +168,7 @@ class Handlers:
         except BROKEN:
             log.exception("a payload of Slack could not be read; it is dropped")
             return False
-        if event is None:
+        if event is None or await asyncio.to_thread(self._notes.get, f"refused:{event.id}"):
             return False
         if event.address.thread and not event.address.direct:
             # Before it is accepted: who goes on at once in that thread is heard then.
@@ -177,6 +178,9 @@ class Handlers:
         try:
             fresh = await accept(event)
         except InputError as error:
+            # A downtime has it read again; who was asked to send it once more is not to be answered twice.
+            ttl_s = self._attendance.limit_s + OVERLAP_S
+            await asyncio.to_thread(self._notes.put, f"refused:{event.id}", "1", ttl_s)
             if not error.told:
                 with logs.about(event.id):
                     await self._tell(team, event, str(error))

@@ -7,6 +7,7 @@ from core.store import Store
 from tests.channels.path import ChannelThread, Worker, let_in, surroundings
 from tests.channels.slack.conftest import Connect
 from tests.channels.slack.seen import called, calls, posted
+from tests.conftest import forget_settings
 from tests.platforms.slack import Slack
 from tests.waiting import eventually
 
@@ -138,6 +139,28 @@ def test_what_cannot_be_read_does_not_keep_what_is_said_now(slack: Slack, connec
     slack.say("hello")
 
     posted(slack, "you said hello")
+
+
+def test_what_was_refused_is_not_answered_after_all(
+    slack: Slack, connect: Connect, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAPPORT_INBOX__PERSON_PER_MINUTE", "1")
+    monkeypatch.setenv("RAPPORT_INBOX__PERSON_BURST", "1")
+    forget_settings()
+    channel = connect()
+    slack.say("before")
+    posted(slack, "you said before")
+    slack.say("refused and told")
+    slack.say("refused in silence")
+    slack.say("/help")  # is never refused, and comes after what one said before
+    eventually(lambda: any("I also know these commands" in post.text for post in slack.posts))
+    channel.stop()
+    store.redis.delete(*store.redis.keys("rapport:limit:*"))
+    connect()
+    slack.say("after")
+    posted(slack, "you said after")
+
+    assert [post.text for post in slack.posts if "you said refused" in post.text] == []
 
 
 def test_more_than_is_read_is_said(
