@@ -21,15 +21,15 @@ MODEL = "double/chat"
 # busy: 429. broken: 500. loading: 503. invalid: 422, as FastAPI words it. drop: the connection is closed unanswered.
 # hang: nothing is said until ``release``. For those below ``words`` are said first. cut: the connection breaks. fade:
 # the stream ends as if nothing were wrong. garbage: what follows is no JSON. error: an error in the stream. stall: as
-# hang.
+# hang. ping: as hang, with signs of life in between.
 Kind = Literal[
-    "busy", "broken", "loading", "invalid", "drop", "hang", "html", "cut", "fade", "garbage", "error", "stall"
+    "busy", "broken", "loading", "invalid", "drop", "hang", "html", "cut", "fade", "garbage", "error", "stall", "ping"
 ]
 
 
 @dataclass
 class Fault:
-    """What happens to one request. ``wait`` is what Retry-After says."""
+    """What happens to one request; ``words`` as many as the reply has: after it. ``wait`` is what Retry-After says."""
 
     kind: Kind
     words: int = 0
@@ -173,6 +173,9 @@ class OpenAIDouble(Server):
                 await _send(response, _chunk({"content": word if at == 0 else f" {word}"}))
                 await asyncio.sleep(self.drip_s)
             await _send(response, _chunk({}, reason))
+            if fault and fault.words == len(words):
+                await self._break(fault, request, response, seen)
+                return response
             if self.manners.tells_usage and "stream_options" in seen.body:
                 await _send(response, {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": len(words)}})
             await response.write(b"data: [DONE]\n\n")
@@ -184,6 +187,10 @@ class OpenAIDouble(Server):
     async def _break(self, fault: Fault, request: web.Request, response: web.StreamResponse, seen: Seen) -> None:
         if fault.kind == "stall":
             await self._wait(request, seen)
+        elif fault.kind == "ping":
+            while not self.open.is_set():
+                await response.write(b": PROCESSING\n\n")
+                await asyncio.sleep(0.02)
         elif fault.kind == "cut":
             assert request.transport
             request.transport.abort()

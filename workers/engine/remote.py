@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 CONNECT_S = 3.0
 CHECK_S = 10.0
 _CLOSE_S = 5.0
+_AFTER_S = 1.0  # for what follows the end of a reply: how many tokens it had
 _LONGEST_TOKEN = 40  # characters: a server that writes more for each token does not keep to its limit
 _SHOWN = 5  # names of a server's models
 _HELLO = Prompt(messages=(PromptMessage(role="user", content="Hello"),), tone=Tone(name="plain", guidance="Be brief."))
@@ -233,17 +234,25 @@ class RemoteEngine:
             top_p=conf.top_p if tone.top_p is None else tone.top_p,
         )
         reason, usage = None, None
-        stream: Any = await self._client.chat.completions.create(model=self.server.model, **request)
-        async with stream:
-            async for chunk in stream:  # the client checks nothing, and servers leave out what they like
-                usage = chunk.usage or usage
-                choice = chunk.choices[0] if chunk.choices else None
-                piece = choice.delta.content if choice and choice.delta else None
-                if piece:
-                    one.add(piece)
-                reason = (choice.finish_reason if choice else None) or reason
-                if len(one.text) > limit * _LONGEST_TOKEN:
-                    return "length"
+        try:
+            async with asyncio.timeout(None) as patience:
+                stream: Any = await self._client.chat.completions.create(model=self.server.model, **request)
+                async with stream:
+                    async for chunk in stream:  # the client checks nothing, and servers leave out what they like
+                        usage = chunk.usage or usage
+                        choice = chunk.choices[0] if chunk.choices else None
+                        piece = choice.delta.content if choice and choice.delta else None
+                        if piece:
+                            one.add(piece)
+                        if choice and choice.finish_reason:
+                            reason = choice.finish_reason
+                            patience.reschedule(self._loop.time() + _AFTER_S)
+                        if len(one.text) > limit * _LONGEST_TOKEN:
+                            return "length"
+        except Exception as error:
+            if reason is None:
+                raise
+            log.debug("%s: %s after the end of a reply", self.server.host, type(error).__name__)
         if usage:
             one.prompt_tokens, one.tokens = usage.prompt_tokens or 0, usage.completion_tokens or one.tokens
         return reason

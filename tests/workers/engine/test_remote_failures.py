@@ -98,6 +98,16 @@ def test_a_reply_that_breaks_off_fails_and_nothing_is_said_twice(server: OpenAID
         assert answer(engine) == SAID  # it fails alone
 
 
+@pytest.mark.parametrize("kind", ["cut", "fade", "garbage", "stall"])
+def test_what_goes_wrong_after_the_end_of_a_reply_takes_nothing_of_it(server: OpenAIDouble, kind: str) -> None:
+    server.open.clear()
+    server.hold_after = 99
+    server.faults = [Fault(kind, words=len(SAID.split()))]  # type: ignore[arg-type]
+    with asking(server) as engine:
+        done = engine.submit(prompt("hello")).result(WAIT_S)
+    assert (done.text, done.finish_reason) == (SAID, "stop")
+
+
 @pytest.mark.parametrize("kind", ["html", "garbage", "error", "fade"])
 def test_an_answer_that_is_none_fails(server: OpenAIDouble, kind: str) -> None:
     server.faults = [Fault(kind)]  # type: ignore[arg-type]
