@@ -8,9 +8,10 @@ failure means in remote_faults.py, and which engine is asked instead in workers/
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -114,7 +115,8 @@ class RemoteEngine:
             raise PromptTooLong(
                 f"The prompt has about {count} tokens; the server's context takes {self.prompt_tokens}."
             )
-        one = RemoteGeneration(prompt, time.monotonic() + self.timeout_s, on_text)
+        now = time.monotonic()
+        one = RemoteGeneration(prompt, now + self.timeout_s / 2, now + self.timeout_s, on_text)
         with self._lock:
             if self._closing:
                 raise EngineBroken("The remote engine is closed.")
@@ -160,7 +162,7 @@ class RemoteEngine:
     async def _serve(self, one: RemoteGeneration) -> None:
         """Have one request answered, whatever happens."""
         try:
-            async with asyncio.timeout_at(one.deadline), self._running:  # the loop's clock is time.monotonic
+            async with asyncio.timeout_at(one.deadline), self._place(one):  # the loop's clock is time.monotonic
                 one.answer(await self._complete(one))
         except asyncio.CancelledError:
             if one.cancelled:
@@ -168,7 +170,7 @@ class RemoteEngine:
             else:
                 one.fail(EngineBroken("The remote engine was closed."))
         except TimeoutError:
-            one.answer("timeout")
+            one.answer("timeout")  # with some text: silence is given up before
         except EngineError as error:
             one.fail(error)
         except Exception as error:  # ours: whoever waits must hear of it
@@ -177,6 +179,19 @@ class RemoteEngine:
         finally:
             with self._lock:
                 self._taken -= 1
+
+    @contextlib.asynccontextmanager
+    async def _place(self, one: RemoteGeneration) -> AsyncIterator[None]:
+        """Wait for one of the places; raises EngineFull if none gets free while another engine could still answer."""
+        try:
+            async with asyncio.timeout_at(one.begin_by):
+                await self._running.acquire()
+        except TimeoutError:
+            raise EngineFull(f"{self.server.host}: there was no place for this request in time.") from None
+        try:
+            yield
+        finally:
+            self._running.release()
 
     async def _complete(self, one: RemoteGeneration) -> FinishReason:
         """Stream the reply into ``one``, say why it ended; raises GenerationFailed, EngineFull or PromptTooLong."""
@@ -235,7 +250,8 @@ class RemoteEngine:
         )
         reason, usage = None, None
         try:
-            async with asyncio.timeout(None) as patience:
+            # Not left to the client's time-outs: a server may keep a silent connection alive.
+            async with asyncio.timeout_at(one.begin_by) as patience:
                 stream: Any = await self._client.chat.completions.create(model=self.server.model, **request)
                 async with stream:
                     async for chunk in stream:  # the client checks nothing, and servers leave out what they like
@@ -244,6 +260,7 @@ class RemoteEngine:
                         piece = choice.delta.content if choice and choice.delta else None
                         if piece:
                             one.add(piece)
+                            patience.reschedule(None)
                         if choice and choice.finish_reason:
                             reason = choice.finish_reason
                             patience.reschedule(self._loop.time() + _AFTER_S)
@@ -262,7 +279,7 @@ class RemoteEngine:
         try:
             async with asyncio.timeout(timeout_s):
                 served = await self._served()
-                await self._ask(RemoteGeneration(_HELLO, 0.0, None), limit=1)
+                await self._ask(RemoteGeneration(_HELLO, math.inf, math.inf, None), limit=1)
         except TimeoutError:
             return Fault("down", f"{self.server.host}: it did not answer within {timeout_s:.0f} s.")
         except _Failed as error:

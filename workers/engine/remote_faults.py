@@ -117,7 +117,7 @@ def understand(error: Exception, server: RemoteModel, key: str) -> Fault:
     """Return what an error of the client means. The key is taken out of what the server said."""
     said = _said(error).replace(key, "[secret]") if key else _said(error)
     where = f"{server.host}: "
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, (openai.APITimeoutError, TimeoutError)):
         return Fault("down", f"{where}it did not answer in time.")
     if isinstance(error, openai.APIConnectionError):
         cause = type(error.__cause__ or error).__name__

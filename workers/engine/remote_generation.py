@@ -14,10 +14,11 @@ _UNFINISHED = "\ufffd\u200d\ufe0f"  # what may become another character with the
 
 
 class RemoteGeneration:
-    """Handle of one submitted prompt."""
+    """Handle of one submitted prompt: its first word must come by ``begin_by``, its end by ``deadline`` (monotonic)."""
 
-    def __init__(self, prompt: Prompt, deadline: float, on_text: Callable[[str], None] | None) -> None:
+    def __init__(self, prompt: Prompt, begin_by: float, deadline: float, on_text: Callable[[str], None] | None) -> None:
         self.prompt = prompt
+        self.begin_by = begin_by
         self.deadline = deadline
         self.text = ""
         self.tokens = 0

@@ -122,13 +122,25 @@ def test_a_filtered_reply_fails(server: OpenAIDouble) -> None:
         assert "filter" in refusal(engine)
 
 
-@pytest.mark.parametrize("kind", ["hang", "stall"])
-def test_silence_is_not_waited_for_to_the_end(server: OpenAIDouble, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "words"), [("hang", 0), ("stall", 1), ("ping", 0)])
+def test_silence_is_not_waited_for_to_the_end(server: OpenAIDouble, kind: str, words: int) -> None:
     server.open.clear()
     server.hold_after = 99
-    server.faults = [Fault(kind, words=1)]  # type: ignore[arg-type]
+    server.faults = [Fault(kind, words=words)]  # type: ignore[arg-type]
     with asking(server, timeout_s=1.0) as engine:
         assert "in time" in refusal(engine)
+    assert len(server.seen) == 1
+
+
+def test_a_place_is_not_waited_for_to_the_end(server: OpenAIDouble) -> None:
+    server.drip_s = 0.1
+    server.reply = lambda messages: "word " * 100
+    with asking(server, timeout_s=1.0, batch=1) as engine:
+        first, second = engine.submit(prompt("hello")), engine.submit(prompt("hello"))
+        with pytest.raises(EngineFull, match="no place"):
+            second.result(WAIT_S)
+        assert not first.done, "time is left for another engine"
+        assert first.result(WAIT_S).finish_reason == "timeout"
     assert len(server.seen) == 1
 
 
