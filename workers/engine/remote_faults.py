@@ -115,7 +115,7 @@ class Circuit:
 
 def understand(error: Exception, server: RemoteModel, key: str) -> Fault:
     """Return what an error of the client means. The key is taken out of what the server said."""
-    said = _said(error).replace(key, "[secret]") if key else _said(error)
+    said = _said(error, key)
     where = f"{server.host}: "
     if isinstance(error, (openai.APITimeoutError, TimeoutError)):
         return Fault("down", f"{where}it did not answer in time.")
@@ -169,13 +169,15 @@ def retry_after(header: str | None) -> float | None:
     return max(0.0, wait_s) if math.isfinite(wait_s) else None
 
 
-def _said(error: Exception) -> str:
-    """Return the first line of what the server said, wherever it put it."""
+def _said(error: Exception, key: str) -> str:
+    """Return the beginning of what the server said, wherever it put it, without the key."""
     body: object = getattr(error, "body", None)
-    for key in ("error", "message", "detail"):
-        if isinstance(body, dict) and body.get(key):
-            body = body[key]
+    for field in ("error", "message", "detail"):
+        if isinstance(body, dict) and body.get(field):
+            body = body[field]
     if isinstance(body, list) and body and isinstance(body[0], dict):  # its other fields repeat what people wrote
         body = f"{body[0].get('msg')} ({body[0].get('loc')})"
     text = body if isinstance(body, str) and body.strip() else getattr(error, "message", "") or str(error)
-    return " ".join(str(text).split())[:WORDS] or type(error).__name__
+    whole = " ".join(str(text).split())
+    hidden = whole.replace(key, "[secret]") if key else whole  # before the cut, which could leave a part of it
+    return hidden[:WORDS] or type(error).__name__

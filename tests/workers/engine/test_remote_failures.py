@@ -1,12 +1,9 @@
-"""A server that fails: what is tried again, what is told, and how long it is left alone."""
+"""A server that fails: what is tried again and what is told. How long it is left alone: see test_remote_faults.py."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
 
@@ -16,8 +13,7 @@ from tests.platforms.openai import Fault, OpenAIDouble
 from tests.workers.engine.tiny import prompt
 from workers.engine import remote_faults
 from workers.engine.remote import RemoteEngine
-from workers.engine.remote_faults import PATIENCE_S, TRIES, Circuit, retry_after
-from workers.engine.remote_faults import Fault as Met
+from workers.engine.remote_faults import PATIENCE_S, TRIES
 
 WAIT_S = 30.0
 SAID = "it is all right"
@@ -297,75 +293,3 @@ def test_a_busy_server_is_no_broken_one(server: OpenAIDouble) -> None:
     server.faults = [Fault("busy", wait="60")]
     with asking(server) as engine, pytest.raises(EngineFull):
         engine.check()
-
-
-class TestCircuit:
-    DOWN = Met("down", "gone.")
-
-    def test_one_tries_while_the_others_are_turned_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        circuit = Circuit(10)
-        monkeypatch.setattr(remote_faults, "FIRST_REST_S", 0.0)
-        circuit.open(self.DOWN, time.monotonic())
-        monkeypatch.setattr(remote_faults, "FIRST_REST_S", 60.0)
-        circuit.refuse()
-        with pytest.raises(GenerationFailed, match="gone"):
-            circuit.refuse()
-        circuit.close()
-        circuit.refuse()
-
-    def test_rests_get_longer_and_have_a_limit(self) -> None:
-        circuit = Circuit(10)
-        rests = [circuit.open(self.DOWN, time.monotonic()) for _ in range(8)]
-        assert rests[:4] == [5, 10, 20, 40]
-        assert set(rests[4:]) == {60}
-
-    def test_those_who_asked_together_count_once(self) -> None:
-        circuit = Circuit(10)
-        asked_at = time.monotonic()
-        assert [circuit.open(self.DOWN, asked_at) for _ in range(3)] == [5, 0, 0]
-
-    def test_a_server_may_demand_a_rest_within_reason(self) -> None:
-        assert Circuit(10).open(Met("busy", "", wait_s=90), time.monotonic()) == 90
-        assert Circuit(10).open(Met("busy", "", wait_s=1e9), time.monotonic()) == 600
-        assert Circuit(10).open(Met("refused", ""), time.monotonic()) == 60
-
-    def test_a_server_that_stays_busy_counts_as_failed_in_the_end(self) -> None:
-        for patience_s, error in ((60, EngineFull), (0, GenerationFailed)):
-            circuit = Circuit(patience_s)
-            circuit.open(Met("busy", "full."), time.monotonic())
-            with pytest.raises(error):
-                circuit.refuse()
-
-    def test_it_bears_many_threads(self) -> None:
-        circuit = Circuit(10)
-        circuit.open(self.DOWN, time.monotonic())
-        passed: list[int] = []
-
-        def ask(at: int) -> None:
-            try:
-                circuit.refuse()
-            except GenerationFailed:
-                return
-            passed.append(at)
-
-        threads = [threading.Thread(target=ask, args=(at,)) for at in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not passed
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [(None, None), ("", None), ("3", 3), ("0.5", 0.5), ("-1", 0), ("soon", None), ("nan", None), ("inf", None)],
-)
-def test_retry_after_as_servers_write_it(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header) == seconds
-
-
-def test_retry_after_may_be_a_date() -> None:
-    at = datetime.now(UTC) + timedelta(seconds=100)
-    found = retry_after(format_datetime(at, usegmt=True))
-    assert found is not None
-    assert 90 < found <= 100
