@@ -17,7 +17,7 @@ from workers.engine.shaping import NOTE_OPEN, defused, shaped
 BYTES_A_TOKEN = 3
 TOKENS_A_MESSAGE = 8  # the template's own around each
 _OPTIONAL = ("stream_options", "temperature", "top_p")
-_NO_SYSTEM = re.compile(r"system|alternat", re.IGNORECASE)
+_NO_SYSTEM = re.compile(r"system.{0,3}(role|message|prompt|instruction)|role\W{1,4}system|alternat", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 from core.errors import EngineFull, GenerationFailed
 from core.remote import parse
 from workers.engine import remote_faults
+from workers.engine.remote_dialect import Dialect
 from workers.engine.remote_faults import WORDS, Circuit, Fault, retry_after, understand
 
 SERVER = parse("http://gpu-1:8000/v1#m")
@@ -19,6 +20,23 @@ SERVER = parse("http://gpu-1:8000/v1#m")
 def test_no_part_of_the_key_is_told_where_a_long_text_is_cut(before: int) -> None:
     key = "sk-very-secret-0123456789"
     assert "sk" not in understand(ValueError("." * before + key), SERVER, key).text
+
+
+@pytest.mark.parametrize(
+    ("text", "gives_it_up"),
+    [
+        ("System role not supported", True),
+        ("Only user, assistant and tool roles are supported, not system messages", True),
+        ("System prompt is not supported", True),
+        ("Conversation roles must alternate user/assistant", True),
+        ("Unexpected role 'system'", True),
+        ("internal system error", False),
+        ("the file system is full", False),
+    ],
+)
+def test_the_system_message_is_given_up_only_if_it_is_what_is_refused(text: str, gives_it_up: bool) -> None:
+    changed = Dialect().adapted(Fault("odd", text))
+    assert changed == (Dialect(system=False) if gives_it_up else None)
 
 
 class TestCircuit:
