@@ -8,6 +8,7 @@ ones.
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
@@ -46,7 +47,7 @@ class Letters:
         """Return all letters, oldest first."""
         with translated():
             entries = cast(list[tuple[str, dict[str, str]]], self._redis.xrange(keys.DEAD))
-        return [letter for entry, fields in entries if (letter := _letter(entry, fields.get("letter", "")))]
+        return [_letter(entry, fields.get("letter") or json.dumps(fields)) for entry, fields in entries]
 
     def of(self, person: str) -> list[Letter]:
         """Return the letters that hold something that this person wrote or was to read."""
@@ -111,12 +112,16 @@ def oldest(letter: Letter) -> datetime:
     return min([letter.since, *said])
 
 
-def _letter(entry: str, raw: str) -> Letter | None:
+def _letter(entry: str, raw: str) -> Letter:
+    """Return the letter; one that cannot be read is still its person's, can be erased, and not be replayed."""
     try:
         return Letter.model_validate(json.loads(raw) | {"id": entry})
     except (ValueError, TypeError):  # a newer release may write them in another way
         log.warning("the dead letter %s cannot be read", entry)
-        return None
+    person = ""
+    with suppress(ValueError, TypeError, AttributeError):
+        person = str(json.loads(raw).get("person", ""))
+    return Letter(id=entry, reason="the letter cannot be read", person=person, reply=raw)
 
 
 def _once_more(raw: str) -> str:

@@ -183,8 +183,17 @@ def test_a_person_takes_theirs_along_and_leaves_the_others(store: Store) -> None
     assert only(store).person == "test:-:bob"
 
 
-def test_a_letter_of_a_newer_release_does_no_harm(store: Store) -> None:
+def test_a_letter_that_cannot_be_read_is_still_its_persons_and_can_be_erased(store: Store) -> None:
     bury(store, 1)
-    store.redis.xadd(keys.DEAD, {"letter": '{"something": "else"}'})
+    for raw in (f'{{"person": "{PERSON}", "something": "else"}}', "no json", "[]"):
+        store.redis.xadd(keys.DEAD, {"letter": raw})
     store.redis.xadd(keys.DEAD, {"other": "field"})
-    assert only(store).person == PERSON
+    assert [letter.reason for letter in store.letters.all()] == ["the bot was blocked"] + [
+        "the letter cannot be read"
+    ] * 4
+    for letter in store.letters.all()[1:]:
+        with pytest.raises(ValueError, match="names no outbox"):
+            store.letters.replay(letter)
+    assert store.letters.drop(PERSON) == 2
+    assert store.letters.purge(store.letters.all()) == 3
+    assert store.letters.count() == (0, 1)
