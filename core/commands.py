@@ -86,15 +86,21 @@ def _new(_: Situation) -> Effect:
 
 
 def _forget(situation: Situation) -> Effect:
-    count = sum(turn.role != "break" for turn in situation.history)
-    if not count:
+    said = sum(turn.role != "break" for turn in situation.history)
+    letters = len(situation.letters)
+    erased = [f"our whole conversation ({_messages(said)}, with the moods I read from them)"] if said else []
+    erased += [f"what I had kept as something went wrong with it ({_messages(letters)})"] if letters else []
+    if not erased:
         return Effect("There was nothing to forget: I keep nothing about you.", erase=True)
-    noun = "message" if count == 1 else "messages"
     return Effect(
-        f"Done. I erased our whole conversation ({count} {noun}, with the moods I read from them). "
+        f"Done. I erased {' and '.join(erased)}. "
         "Nothing about you is kept here any more. What the chat network itself keeps is not mine to erase.",
         erase=True,
     )
+
+
+def _messages(count: int) -> str:
+    return f"{count} message{'' if count == 1 else 's'}"
 
 
 def _export(situation: Situation) -> Effect:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -66,6 +67,19 @@ def test_forget_says_what_it_erases() -> None:
     effect = run("/forget", turn("user", "a"), turn("assistant", "b"))
     assert effect.erase
     assert "2 messages" in effect.text
+
+
+def test_forget_names_what_something_went_wrong_with() -> None:
+    event = MessageEvent(id="1", address=DIRECT, user="ada", text="/forget")
+    letters = (Letter(id="1767323040000-0", reason="r", events=("{}",)),)
+    situation = commands.Situation("Rapport", event, "", (), Mood(), letters)
+    told = commands.run(commands.TABLE["forget"], situation).text
+    assert "something went wrong with it (1 message)" in told
+    assert "conversation" not in told
+    both = commands.run(commands.TABLE["forget"], replace(situation, history=(turn("user", "a"),))).text
+    assert "our whole conversation (1 message, with" in both
+    assert " and what I had kept" in both
+    assert "nothing to forget" in run("/forget").text
 
 
 def test_export_hands_over_everything() -> None:
