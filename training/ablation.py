@@ -1,6 +1,7 @@
 """Does a reply's tone fit better because the mood was read? The same bot answers with sentiment on and off.
 
-Off, every feeling gets the row of settings.toml for the neutral one; all else stays the same. What fits was fixed
+Off, every feeling gets the row of settings.toml for the neutral one; all else stays the same. As that row tells the
+model to be plain, which is an order of its own, there is a third bot that is told no tone at all. What fits was fixed
 before any reply was judged:
 
 - a negative message: the reply expresses care (it takes the trouble seriously, comforts or apologises);
@@ -39,12 +40,13 @@ class Message:
 
 @dataclass(frozen=True)
 class Trial:
-    """A message, what the bot took the person to feel, and its replies with sentiment on and off."""
+    """A message, what the bot took the person to feel, and its replies with sentiment on, off, and told no tone."""
 
     message: Message
     feeling: str
     on: list[str]
     off: list[str]
+    untold: list[str]
 
 
 @dataclass(frozen=True)
@@ -82,24 +84,32 @@ def without_sentiment(settings: Settings) -> Settings:
     return settings.model_copy(update={"tone": dict.fromkeys(settings.tone, settings.tone["neutral"])})
 
 
-def try_out(bot: Bot, messages: Sequence[Message], repeats: int, progress: Callable[[int, int], None]) -> list[Trial]:
-    """Have the bot answer each message ``repeats`` times with sentiment on and off.
+def without_tone(settings: Settings) -> Settings:
+    """Return the settings of a bot whose model is not even told to be plain."""
+    untold = settings.tone["neutral"].model_copy(update={"name": "", "guidance": ""})
+    return settings.model_copy(update={"tone": dict.fromkeys(settings.tone, untold)})
 
-    Where both make the same prompt, reading the mood changed nothing, so both get the same replies.
+
+def try_out(bot: Bot, messages: Sequence[Message], repeats: int, progress: Callable[[int, int], None]) -> list[Trial]:
+    """Have the bot answer each message ``repeats`` times with sentiment on, off, and told no tone.
+
+    Where two make the same prompt, they get the same replies.
     """
-    off = without_sentiment(bot.settings)
+    others = (without_sentiment(bot.settings), without_tone(bot.settings))
     talks = [Talk(message.text) for message in messages]
-    differ = [talk for talk in talks if bot.prompt(talk, bot.settings) != bot.prompt(talk, off)]
-    trials = [Trial(one, _felt(bot, one.text), [], []) for one in messages]
+    differ = [[one for one in talks if bot.prompt(one, bot.settings) != bot.prompt(one, other)] for other in others]
+    trials = [Trial(one, _felt(bot, one.text), [], [], []) for one in messages]
     for repeat in range(repeats):
-        seed = SEED + 2 * repeat
+        seed = SEED + 3 * repeat
         with_mood = [answer.reply.text for answer in bot.answer(talks, seed)]
-        progress(2 * repeat + 1, 2 * repeats)
-        without = dict(zip(differ, (answer.reply.text for answer in bot.answer(differ, seed + 1, off)), strict=True))
-        progress(2 * repeat + 2, 2 * repeats)
-        for trial, talk, reply in zip(trials, talks, with_mood, strict=True):
+        progress(3 * repeat + 1, 3 * repeats)
+        for trial, reply in zip(trials, with_mood, strict=True):
             trial.on.append(reply)
-            trial.off.append(without.get(talk, reply))
+        for number, (other, asked) in enumerate(zip(others, differ, strict=True), start=1):
+            said = dict(zip(asked, (one.reply.text for one in bot.answer(asked, seed + number, other)), strict=True))
+            progress(3 * repeat + 1 + number, 3 * repeats)
+            for trial, talk, reply in zip(trials, talks, with_mood, strict=True):
+                (trial.off if number == 1 else trial.untold).append(said.get(talk, reply))
     return trials
 
 
@@ -108,13 +118,13 @@ def _felt(bot: Bot, text: str) -> str:
     return feeling(Felt(bot.encoder.read([text])[0].sentiment.valence, text, talk.at), [], bot.settings.mood)
 
 
-def effect(trials: Sequence[Trial], expressed: Callable[[str], str]) -> Effect:
-    """Return how much more often replies fit with sentiment on.
+def effect(trials: Sequence[Trial], expressed: Callable[[str], str], against: Callable[[Trial], list[str]]) -> Effect:
+    """Return how much more often replies fit with sentiment on than those ``against`` which it is held.
 
     The interval is of the mean of the messages' differences, each over its replies: a percentile bootstrap over the
     messages (Efron & Tibshirani 1993, chapter 13), as it is other messages that it should speak for.
     """
-    pairs = [(_share(trial.on, trial, expressed), _share(trial.off, trial, expressed)) for trial in trials]
+    pairs = [(_share(trial.on, trial, expressed), _share(against(trial), trial, expressed)) for trial in trials]
     differences = [on - off for on, off in pairs]
     low, high = interval(differences)
     on, off = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))

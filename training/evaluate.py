@@ -35,7 +35,7 @@ from workers.engine.sentiment import LABELS
 SECTIONS = ("encoder", "chat", "tone", "speed")
 _SENTIMENT_SETS = ("tweets", "goemotions", "topical_chat_turns")
 _AT_ONCE = 256  # texts the encoder reads between two signs of progress
-_REPEATS = 4  # replies to each message, with sentiment on and off
+_REPEATS = 4  # replies to each message, for each way to be told the tone
 _began = time.monotonic()
 
 
@@ -121,6 +121,10 @@ def chat_section(settings: Settings, bot: Bot, data: Path | None) -> Iterator[st
         yield row(name, str(len(said)), f"{len(replies):,}", f"{distinct:.3f}", f"{repeated:.3f}")
 
 
+def _gain(effect: ablation.Effect) -> str:
+    return f"{effect.difference:+.3f} ({effect.low:+.3f} to {effect.high:+.3f})"
+
+
 def tone_section(bot: Bot, messages: Sequence[ablation.Message], repeats: int) -> Iterator[str]:
     """Yield the tables on whether replies fit better because the mood was read."""
     trials = ablation.try_out(bot, messages, repeats, partial(progress, "tone: rounds of replies"))
@@ -129,18 +133,21 @@ def tone_section(bot: Bot, messages: Sequence[ablation.Message], repeats: int) -
         one = judge.Judge.load(name)
         yield judge.describe(name, judge.agreement(one))
         yield ""
-        yield from table_head("fitting replies", "messages", "sentiment on", "off", "difference", "95 % interval")
+        yield from table_head(
+            "fitting replies", "messages", "on", "off", "on - off, 95 %", "told no tone", "on - told no tone, 95 %"
+        )
         for group, members in {"all": trials, **ablation.groups(trials)}.items():
-            found = ablation.effect(members, one.expressed)
+            off = ablation.effect(members, one.expressed, lambda trial: trial.off)
+            untold = ablation.effect(members, one.expressed, lambda trial: trial.untold)
             yield row(
                 group,
-                str(found.messages),
-                f"{found.on:.3f}",
-                f"{found.off:.3f}",
-                f"{found.difference:+.3f}",
-                f"{found.low:+.3f} to {found.high:+.3f}",
+                str(off.messages),
+                f"{off.on:.3f}",
+                f"{off.off:.3f}",
+                _gain(off),
+                f"{untold.off:.3f}",
+                _gain(untold),
             )
-        yield ""
 
 
 def speed_section(settings: Settings) -> Iterator[str]:

@@ -17,6 +17,7 @@ from training.ablation import (
     interval,
     try_out,
     without_sentiment,
+    without_tone,
 )
 from training.replies import Bot, Talk, converse
 
@@ -43,7 +44,7 @@ def bot(settings: Settings) -> Iterator[Bot]:
 
 
 def trial(message: Message, on: list[str], off: list[str], feeling: str = "neutral") -> Trial:
-    return Trial(message, feeling, on, off)
+    return Trial(message, feeling, on, off, off)
 
 
 def test_effect_by_hand() -> None:
@@ -53,13 +54,13 @@ def test_effect_by_hand() -> None:
         trial(GLAD, ["care", "care"], ["joy", "care"]),  # 0 and 0.5
         trial(GLAD, ["joy", "joy"], ["joy", "joy"]),  # 1 and 1
     ]
-    found = effect(trials, lambda reply: reply)
+    found = effect(trials, lambda reply: reply, lambda one: one.off)
     assert (found.messages, found.on, found.off, found.difference) == (4, 0.625, 0.5, 0.125)
     assert -0.5 <= found.low < 0.125 < found.high <= 0.5
 
 
 def test_no_difference_has_no_interval() -> None:
-    found = effect([trial(SAD, ["care"], ["care"])] * 5, lambda reply: reply)
+    found = effect([trial(SAD, ["care"], ["care"])] * 5, lambda reply: reply, lambda one: one.off)
     assert found == Effect(5, 1.0, 1.0, 0.0, 0.0, 0.0)
 
 
@@ -98,10 +99,17 @@ def test_only_what_the_mood_changes_is_answered_twice(bot: Bot) -> None:
     seen: list[tuple[int, int]] = []
     sad, plain = try_out(bot, [SAD, PLAIN], 2, lambda now, of: seen.append((now, of)))
     assert (sad.feeling, plain.feeling) == ("sad", "neutral")
-    assert len(sad.on) == len(sad.off) == 2
+    assert len(sad.on) == len(sad.off) == len(sad.untold) == 2
     assert sad.on != sad.off
     assert plain.on == plain.off
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert plain.untold not in (plain.on, sad.off)
+    assert seen == [(step, 6) for step in range(1, 7)]
+
+
+def test_told_no_tone_the_model_reads_no_line_of_tone(bot: Bot) -> None:
+    prompt = bot.prompt(Talk(SAD.text), without_tone(bot.settings))
+    ids = bot.engine._renderer.ids(prompt.messages, prompt.tone)  # type: ignore[union-attr]
+    assert "<|tone|>" not in tiny.starter_tokenizer().decode(ids)
 
 
 def test_the_same_seed_gives_the_same_replies(bot: Bot) -> None:

@@ -40,9 +40,9 @@ def test_all_sections(few: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert cells(out, "tweets")[1] == "missing: --data with sentiment/tweets.valid.jsonl.gz"
     assert cells(out, "tweeteval-test")[1] == "missing: --tweeteval-test FILE (kept apart)"
     assert "12 messages nothing was trained on" in out
-    assert "95 % interval" in out
+    assert "on - told no tone, 95 %" in out
     assert "| 2 |" in out
-    assert "tone: rounds of replies 8/8" in err
+    assert "tone: rounds of replies 12/12" in err
 
 
 def test_other_texts_are_read_where_they_are(few: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
