@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as SourceError
 
 from core.errors import SettingsError
 from core.sections import (
@@ -189,6 +190,16 @@ def _validated(model: type[BaseSettings]) -> Any:
         raise SettingsError("\n".join(_explain(model, item) for item in error.errors())) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{settings_file()} is not valid TOML: {error}. Correct that line.") from None
+    except SourceError as error:
+        raise SettingsError(_explain_variable(error)) from None
+
+
+def _explain_variable(error: SourceError) -> str:
+    """Name the variable that is no JSON where it must be; what it holds may be a secret."""
+    held = getattr(error.__cause__, "doc", None)
+    names = [name for name, value in variables().items() if name.upper().startswith("RAPPORT_") and value == held]
+    which = f"Environment variable {' or '.join(names)}" if names else f"An environment variable ({error})"
+    return f"""{which} cannot be read. Write a list as '["a", "b"]' and a section as '{{"key": "value"}}'."""
 
 
 def _explain(model: type[BaseSettings], item: Any) -> str:

@@ -99,6 +99,24 @@ def test_a_wrong_variable_is_named(written, monkeypatch: pytest.MonkeyPatch) -> 
     assert "RAPPORT_GENERATOIN__MODEL" in refusal()
 
 
+def test_a_list_in_a_variable_is_told_how_it_is_written(written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_GENERATION__FALLBACK", "models/starter-chat")
+    written("")
+    message = refusal()
+    assert all(word in message for word in ("RAPPORT_GENERATION__FALLBACK", '["a", "b"]')), message
+    monkeypatch.setenv("RAPPORT_GENERATION__FALLBACK", '["models/starter-chat"]')
+    written("[generation]\nmodel = 'a/b'")
+    assert settings.load().generation.fallback == ("models/starter-chat",)
+
+
+def test_a_section_in_one_variable_is_told_without_what_it_holds(written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_GENERATION", "hunter2")
+    written("")
+    message = refusal()
+    assert "RAPPORT_GENERATION" in message
+    assert "hunter2" not in message
+
+
 def test_a_tone_that_is_left_out_has_its_default(written) -> None:
     written("[tone.happy]\nname = 'playful'\n")
     table = settings.load().tone
