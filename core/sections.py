@@ -133,8 +133,8 @@ class Generation(Section):
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The names of the models in the order in which they are asked."""
-        return (self.model, *self.fallback)
+        """The names of the models in the order in which they are asked, each once."""
+        return tuple(dict.fromkeys((self.model, *self.fallback)))  # [models.NAME] may be a fallback of [generation]
 
     @field_validator("model", "fallback")
     @classmethod

@@ -117,6 +117,11 @@ def test_a_section_in_one_variable_is_told_without_what_it_holds(written, monkey
     assert "hunter2" not in message
 
 
+def test_no_model_is_asked_twice(written) -> None:
+    written('[generation]\nfallback = ["a/spare", "a/small"]\n[models.small]\nmodel = "a/small"\n')
+    assert settings.load().models["small"].order == ("a/small", "a/spare")
+
+
 def test_a_tone_that_is_left_out_has_its_default(written) -> None:
     written("[tone.happy]\nname = 'playful'\n")
     table = settings.load().tone
