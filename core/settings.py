@@ -94,10 +94,11 @@ class Settings(BaseSettings):
     def _names_models_that_are_there(self) -> "Settings":
         known = ", ".join(self.models) or "none"
         for place, name in self.route.items():
-            if place.partition(":")[0] not in CHANNELS:
+            channel, *workspace = place.split(":")
+            if channel not in CHANNELS or len(workspace) > 1 or "" in workspace:
                 raise SettingsError(
-                    f'Setting [route] "{place}" names no channel. Write one of {", ".join(CHANNELS)}, or with one of '
-                    'its workspaces, such as "slack:T0123".'
+                    f'Setting [route] "{place}" names no channel or workspace. Write one of {", ".join(CHANNELS)}, or '
+                    'with one of its workspaces, such as "slack:T0123".'
                 )
             if name and name not in self.models:
                 raise SettingsError(

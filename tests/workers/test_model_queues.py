@@ -214,6 +214,8 @@ def test_the_doctor_names_a_model_in_use_that_no_worker_serves(read: ReadTable) 
     [
         ('[route]\ntelegram = "huge"', r'\[route\] "telegram" = "huge": there is no \[models.huge\]. Known: none'),
         ('[route]\ntelegraph = ""', r'\[route\] "telegraph" names no channel'),
+        ('[route]\n"slack:T1:U2" = ""', r'\[route\] "slack:T1:U2" names no channel or workspace'),
+        ('[route]\n"slack:" = ""', r'\[route\] "slack:" names no channel or workspace'),
         ('[worker]\nserves = "huge"', r'\[worker\] serves = "huge": there is no \[models.huge\]'),
         (
             '[models.large]\nmodle = "x"',
