@@ -25,14 +25,14 @@ class Effect:
 
 @dataclass(frozen=True)
 class Situation:
-    """What a command may look at."""
+    """What a command may look at. ``letters`` reads the dead letters of all, so it is called where they are needed."""
 
     bot_name: str
     event: MessageEvent
     argument: str
     history: Sequence[Turn]
     mood: MoodSettings
-    letters: Sequence[Letter] = ()
+    letters: Callable[[], Sequence[Letter]] = tuple
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _new(_: Situation) -> Effect:
 
 def _forget(situation: Situation) -> Effect:
     said = sum(turn.role != "break" for turn in situation.history)
-    letters = len(situation.letters)
+    letters = len(situation.letters())
     erased = [f"our whole conversation ({_messages(said)}, with the moods I read from them)"] if said else []
     erased += [f"what I had kept as something went wrong with it ({_messages(letters)})"] if letters else []
     if not erased:
@@ -105,7 +105,8 @@ def _messages(count: int) -> str:
 
 def _export(situation: Situation) -> Effect:
     said = [turn for turn in situation.history if turn.role != "break"]
-    if not said and not situation.letters:
+    letters = situation.letters()
+    if not said and not letters:
         return Effect("I keep nothing about you.")
     who = {"user": "you", "assistant": situation.bot_name}
     lines = [f"Everything I keep about you ({len(said)} messages):"]
@@ -113,9 +114,9 @@ def _export(situation: Situation) -> Effect:
         felt = f" ({turn.sentiment.label})" if turn.sentiment else ""
         felt += {"up": " (you liked it)", "down": " (you did not like it)"}.get(turn.rated or "", "")
         lines.append(f"- {turn.at:%Y-%m-%d %H:%M} **{who[turn.role]}**{felt}: {turn.text}")
-    if situation.letters:
+    if letters:
         lines.append("Kept besides, as something went wrong with it:")
-        lines += [f"- {letter.at:%Y-%m-%d %H:%M} {_kept(letter)}" for letter in situation.letters]
+        lines += [f"- {letter.at:%Y-%m-%d %H:%M} {_kept(letter)}" for letter in letters]
     return Effect("\n".join(lines))
 
 

@@ -98,7 +98,7 @@ class Responder:
             commands.argument(event.text),
             history,
             self._settings.mood,
-            self._letters(event.person),
+            lambda: self._letters(event.person),
         )
         effect = commands.run(command, situation)
         reply = _reply([event], effect.text, finish_reason="command")

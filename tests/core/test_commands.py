@@ -72,7 +72,7 @@ def test_forget_says_what_it_erases() -> None:
 def test_forget_names_what_something_went_wrong_with() -> None:
     event = MessageEvent(id="1", address=DIRECT, user="ada", text="/forget")
     letters = (Letter(id="1767323040000-0", reason="r", events=("{}",)),)
-    situation = commands.Situation("Rapport", event, "", (), Mood(), letters)
+    situation = commands.Situation("Rapport", event, "", (), Mood(), lambda: letters)
     told = commands.run(commands.TABLE["forget"], situation).text
     assert "something went wrong with it (1 message)" in told
     assert "conversation" not in told
@@ -99,7 +99,7 @@ def test_export_hands_over_what_could_not_be_delivered_or_answered() -> None:
         Letter(id="1767323040000-2", reason="r", reply=command.model_dump_json()),
         Letter(id="1767323040000-3", reason="r", reply="no reply"),
     )
-    situation = commands.Situation("Rapport", said, "", (), Mood(), letters)
+    situation = commands.Situation("Rapport", said, "", (), Mood(), lambda: letters)
     text = commands.run(commands.TABLE["export"], situation).text
     assert "my lost cat" in text
     assert "no json" in text

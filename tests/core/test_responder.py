@@ -108,3 +108,22 @@ def test_an_apology_is_a_reply_too() -> None:
     assert answer.reply.finish_reason == "failed"
     assert answer.reply.text == settings.load().bot.apology
     assert [turn.role for turn in answer.turns] == ["user"], "a later reply should not learn to apologise"
+
+
+def test_dead_letters_are_read_for_the_commands_that_need_them_alone() -> None:
+    asked: list[str] = []
+    responder = Responder(
+        settings.load(),
+        read_mood=Model().read,
+        generate=Model().generate,
+        count_tokens=lambda m, t: 1,
+        budget=100,
+        all_turns=lambda person: [],
+        letters=lambda person: asked.append(person) or [],
+    )
+    for name in ("help", "new", "mood", "stop"):
+        responder.respond([event(f"/{name}")], [], ignore)
+    assert asked == []
+    for name in ("export", "forget"):
+        responder.respond([event(f"/{name}")], [], ignore)
+    assert asked == ["terminal:-:ada"] * 2
