@@ -193,5 +193,6 @@ def _timed(engine: ChatEngine, message: str, tone: Tone) -> tuple[float, float]:
     prompt = Prompt(messages=(PromptMessage(role="user", content=message),), tone=tone)
     completion = engine.submit(prompt, lambda _: seen.append(time.perf_counter())).result()
     took = time.perf_counter()
+    first = seen[0] if seen else took  # a reply may be empty
     more = completion.completion_tokens - 1
-    return seen[0] - began, more / (took - seen[0]) if more and took > seen[0] else 0.0
+    return first - began, more / (took - first) if more > 0 and took > first else 0.0

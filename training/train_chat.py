@@ -2,7 +2,7 @@
 
     python -m training.train_chat --data DATA --out RUN --stage broad --steps 3000
     python -m training.train_chat --data DATA --out RUN --stage voice --steps 400
-    python -m training.train_chat --data DATA --out RUN --stage everyday --steps 110
+    python -m training.train_chat --data DATA --out RUN --stage everyday --steps 260
     python -m training.export_chat --run RUN --out models/starter-chat
 
 Stage one (broad) teaches how people talk at a constant learning rate; stage two (voice) teaches how Rapport talks
@@ -173,6 +173,8 @@ def main() -> None:
     opts = optimizers(model)
     start = _resume(options.out, options.stage, model, opts)
 
+    if start >= options.steps:
+        print(f"{options.out / options.stage}.pt is at step {start} already; delete it to run the stage again")
     rng = random.Random(f"{SEED}/{options.stage}/{start}")
     falling = options.stage != "broad"
     parts = [
