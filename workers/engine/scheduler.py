@@ -134,16 +134,18 @@ class Scheduler:
                 self._finish(row, reason)
 
     def _admit(self) -> None:
-        while len(self._reading) + len(self._writing) < self._most:
+        twins: list[Row] = []
+        while len(self._reading) + len(self._writing) + len(twins) < self._most:
             if self._set_back:
                 row = self._set_back.popleft()
             elif one := self._line.take():
                 row = Row(one, self._tokenizer)
             else:
-                return
-            if any(other.generation.prompt_ids == row.generation.prompt_ids for other in self._reading):
-                self._set_back.appendleft(row)  # once its twin is read, there is nothing left to read
-                return
+                break
+            prompt = row.generation.prompt_ids
+            if any(other.generation.prompt_ids == prompt and len(other.unread) > 1 for other in self._reading):
+                twins.append(row)  # once the first of them is read, there is nothing left to read for the others
+                continue
             try:
                 row.slot = self._slots.claim(row.generation.prompt_ids + row.tokens)
             except Exception as error:  # it is in no list yet, so nobody else would answer it
@@ -151,6 +153,7 @@ class Scheduler:
                 continue
             row.reused = min(len(row.slot.ids), len(row.generation.prompt_ids))
             self._reading.append(row)
+        self._set_back.extendleft(reversed(twins))
 
     def _read(self) -> None:
         """Read the next portion: of one long prompt, or as many whole prompts as fit."""

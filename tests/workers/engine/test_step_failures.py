@@ -137,9 +137,14 @@ def test_words_that_cannot_be_decoded_fail_one_request(fails: str, cancelled: bo
     assert all(one.result(0).text for one in asked if one is not bad)
 
 
-def test_twins_are_read_once() -> None:
-    _, steps = tight(rows=4, portion=64)
-    asked = [steps.ask(PROMPTS[5], 8, temperature=1.0, seed=seed) for seed in range(4)]
+def test_twins_are_read_once_and_hold_up_nobody() -> None:
+    _, steps = tight(rows=8, portion=256)
+    asked = [steps.ask(PROMPTS[5], 8, temperature=1.0, seed=seed) for seed in range(6)]
+    other = steps.ask(PROMPTS[2], 8)
+    steps.step()
+    assert other in [row.generation for row in steps.scheduler._writing]
+    steps.step()
+    assert {*asked} <= {row.generation for row in steps.scheduler._writing}
     steps.run()
     reused = [one.result(0).reused_tokens for one in asked]
-    assert reused == [0, *[len(PROMPTS[5]) - 1] * 3]
+    assert reused == [0, *[len(PROMPTS[5]) - 1] * 5]
