@@ -93,7 +93,8 @@ class Letter(Record):
 
     ``id`` is its entry in the stream of dead letters, which begins with the time in ms. ``reply`` and ``events`` are
     the JSON that lay in the outbox or the inbox, which may be what cannot be read; ``turns`` what the history says of
-    the failure. ``given_up`` is when the reply was given up for the first time, if it was replayed since.
+    the failure. ``written`` is when the reply was; ``given_up`` when it was given up for the first time, if it was
+    replayed since.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Letter(Record):
     person: str = ""
     outbox: str = ""
     reply: str | None = None
+    written: datetime | None = None
     given_up: datetime | None = None
     events: tuple[str, ...] = ()
     turns: tuple[str, ...] = ()

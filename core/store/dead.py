@@ -64,10 +64,11 @@ class Letters:
             if not letter.outbox:
                 raise ValueError("it names no outbox")
             via = letter.outbox.partition(".")[2]
+            written = letter.written.isoformat() if letter.written else ""
             return bool(
                 self._resend(
                     [keys.DEAD, keys.outbox(letter.outbox)],
-                    [letter.id, letter.reply, letter.since.isoformat(), ONE_PROCESS_TTL_S if via else 0],
+                    [letter.id, letter.reply, letter.since.isoformat(), ONE_PROCESS_TTL_S if via else 0, written],
                 )
             )
         person = letter.person
@@ -109,7 +110,7 @@ class Letters:
 def oldest(letter: Letter) -> datetime:
     """Return when the oldest thing in this letter was said: a letter may be young and what it holds be old."""
     said = [event.sent_at for raw in letter.events if (event := event_of(raw))]
-    return min([letter.since, *said])
+    return min([letter.since, letter.written or letter.since, *said])
 
 
 def _letter(entry: str, raw: str) -> Letter:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import redis
@@ -27,12 +28,13 @@ Entry = tuple[str, dict[str, str]]
 class Delivery:
     """A reply and its entry in the stream, to be acknowledged when it was sent.
 
-    ``given_up``: it was a dead letter, and since when.
+    ``given_up``: it was a dead letter, and since when; ``written``: then, when it had come into the outbox at first.
     """
 
     entry: str
     reply: Reply
     given_up: str = ""
+    written: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Outbox:
         for entry, fields in entries:
             try:
                 reply = Reply.model_validate_json(fields["reply"])
-                deliveries.append(Delivery(entry, reply, fields.get("since", "")))
+                deliveries.append(Delivery(entry, reply, fields.get("since", ""), fields.get("written", "")))
             except (ValidationError, KeyError, TypeError) as error:  # None: the entry was deleted
                 log.error("a reply in the outbox %s cannot be read and is a dead letter: %s", self._name, error)
                 self._settle(entry, _unreadable(fields) if fields else None)
@@ -154,13 +156,16 @@ class Outbox:
         letter = {"person": reply.person, "reason": reason, "reply": reply.model_dump_json()}
         if delivery.given_up:
             letter["given_up"] = delivery.given_up
+        if delivery.written:
+            letter["written"] = delivery.written
         self._settle(delivery.entry, letter)
 
     def _settle(self, entry: str, letter: dict[str, Any] | None) -> None:
-        written = json.dumps({"outbox": self._name, **letter}) if letter else ""
+        since = datetime.fromtimestamp(int(entry.partition("-")[0]) / 1000, UTC).isoformat()
+        buried = json.dumps({"outbox": self._name, "written": since, **letter}) if letter else ""
         self._settled(
             [self._stream, keys.DEAD, keys.DEAD_EVER],
-            [keys.GROUP, entry, written, self._letters_kept],
+            [keys.GROUP, entry, buried, self._letters_kept],
         )
 
     def publish(self, draft: Draft) -> None:

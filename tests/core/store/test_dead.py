@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -31,9 +32,9 @@ def store(make_store: MakeStore) -> Store:
     return make_store()
 
 
-def bury(store: Store, number: int, person: str = PERSON) -> None:
+def bury(store: Store, number: int, person: str = PERSON, entry: str = "*") -> None:
     reply = Reply(id=f"r{number}", address=ADDRESS, text="t", in_reply_to=("e",), person=person)
-    store.redis.xadd(keys.outbox("test"), {"reply": reply.model_dump_json()})
+    store.redis.xadd(keys.outbox("test"), {"reply": reply.model_dump_json()}, id=entry)
     refuse(store)
 
 
@@ -126,7 +127,16 @@ def test_a_reply_that_fails_again_is_as_old_as_it_was(store: Store) -> None:
     refuse(store)
     second = only(store)
     assert second.id != first.id
-    assert second.since == oldest(second) == first.at
+    assert second.since == first.at
+    assert oldest(second) == oldest(first)
+
+
+def test_a_reply_is_as_old_as_when_it_was_written(store: Store) -> None:
+    bury(store, 1, entry="1767323040000-0")
+    for _ in range(2):
+        assert oldest(only(store)) == datetime(2026, 1, 2, 3, 4, tzinfo=UTC), "however late it was given up"
+        store.letters.replay(only(store))
+        refuse(store)
 
 
 def test_the_outbox_of_a_single_process_is_not_kept_for_ever(store: Store) -> None:
