@@ -11,10 +11,12 @@ from core.dialogue import Completion, Prompt, Reading, Sentiment
 from core.errors import EngineFull, GenerationFailed, PromptTooLong
 from core.fitness import ANY_VALENCE, Candidate, choose
 from core.safety import ReplyCheck
-from workers.runtime import RunningGeneration, Submit
+from workers.runtime import RunningGeneration
 
 log = logging.getLogger(__name__)
 
+# Without anybody who listens: nothing is decoded, checked and sent for nobody.
+Draw = Callable[[Prompt, None, str], RunningGeneration]
 Read = Callable[[Sequence[str]], list[Reading]]
 _UNREAD = Reading(
     sentiment=Sentiment.of({"negative": 0.0, "neutral": 1.0, "positive": 0.0}), embedding=()
@@ -22,13 +24,13 @@ _UNREAD = Reading(
 
 
 class BestOf:
-    """Draws ``count`` candidates for each prompt. Thread-safe as long as ``submit`` and ``read`` are.
+    """Draws ``count`` candidates for each prompt. Thread-safe as long as ``draw`` and ``read`` are.
 
     ``read`` is called with all texts of a turn at once; ``check`` says whether what must not be sent is looked for.
     """
 
-    def __init__(self, submit: Submit, read: Read, count: int, *, check: bool) -> None:
-        self._submit = submit
+    def __init__(self, draw: Draw, read: Read, count: int, *, check: bool) -> None:
+        self._draw = draw
         self._read = read
         self._count = count
         self._check = check
@@ -39,10 +41,10 @@ class BestOf:
         Nothing is streamed, as nobody knows yet which one is sent. An engine that takes no more on the way, be it full
         or a server that is only tried, is content with fewer candidates.
         """
-        running = [self._submit(prompt, _unheard, person)]
+        running = [self._draw(prompt, None, person)]
         try:
             while len(running) < self._count:
-                running.append(self._submit(prompt, _unheard, person))
+                running.append(self._draw(prompt, None, person))
         except (EngineFull, GenerationFailed, PromptTooLong) as error:
             log.info("%d candidates instead of %d: %s", len(running), self._count, error)
         except BaseException:
@@ -105,7 +107,3 @@ class _Candidates:
         """End them all; the result then is the best of what was written so far."""
         for one in self._running:
             one.cancel()
-
-
-def _unheard(text: str) -> None:
-    """Partial text of a candidate is for nobody."""

@@ -35,7 +35,7 @@ def load_models(settings: Settings) -> Models:
     submit: Submit = chat.submit
     if settings.generation.best_of > 1:
         check = settings.safety.check_replies
-        submit = BestOf(submit, encoder.read, settings.generation.best_of, check=check).submit
+        submit = BestOf(chat.submit, encoder.read, settings.generation.best_of, check=check).submit
 
     def close() -> None:
         chat.close()
