@@ -57,7 +57,7 @@ def show(letter_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 def replay(
     letter_id: Annotated[str | None, typer.Argument(metavar="ID")] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them, oldest first.")] = False,
-    force: Annotated[bool, typer.Option(help="Also what is older than [dead_letters] replay_hours.")] = False,
+    force: Annotated[bool, typer.Option(help=r"Also what is older than \[dead_letters] replay_hours.")] = False,
 ) -> None:
     """Try again: a reply goes into its outbox, messages into their inbox. Exit code 1 if something was left."""
     hours = settings.load().dead_letters.replay_hours

@@ -145,3 +145,7 @@ def test_without_a_redis_it_says_what_to_start(monkeypatch: pytest.MonkeyPatch, 
     settings.load.cache_clear()
     with pytest.raises(RapportError, match="does not answer"):
         raise dead("list").exception or typer.Abort
+
+
+def test_the_help_names_the_section_of_the_setting() -> None:
+    assert "[dead_letters]" in dead("replay", "--help").output
