@@ -119,9 +119,11 @@ class Slots(Cache):
         The last id is never held: a pass needs one to read. The slot is busy until ``leave``.
         """
         free = [slot for slot in self.all if not slot.busy]
-        known = {slot.index: _common(slot.ids, ids[:-1]) for slot in self.all}
-        best = max(self.all, key=lambda slot: (known[slot.index], not slot.busy))
-        length = known[best.index]
+        best, length = free[0], 0
+        for slot in [*free, *(slot for slot in self.all if slot.busy)]:  # of two that hold as much, the free one
+            held = slot.ids
+            if len(held) > length < len(ids) - 1 and held[length] == ids[length]:  # otherwise it cannot hold more
+                best, length = max((best, length), (slot, _common(held, ids[:-1])), key=lambda found: found[1])
         if length < _WORTH:
             length = 0
         if best.busy or not length or length < _OWN * len(best.ids):
@@ -185,7 +187,11 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
 
 def _common(one: list[int], other: list[int]) -> int:
     """Return how many ids two lists have in common at their beginning."""
-    length = min(len(one), len(other))
-    if one[:length] == other[:length]:
-        return length
-    return next(at for at in range(length) if one[at] != other[at])
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
