@@ -112,9 +112,7 @@ def _examine(conf: Settings, store: Store) -> Report:
 
 
 def _faults(report: Report, workers: list[WorkerSign], conf: Settings) -> Iterator[tuple[Level, str]]:
-    if not any(worker.ready for worker in workers):
-        how = "the models are being loaded" if workers else "none gives a sign of life"
-        yield Level.down, f"No worker is ready ({how}): nothing is answered."
+    yield from _unserved(workers, conf)
     if not any(channel.processes for channel in report.channels):
         yield Level.down, "No channel has a living process: nothing comes in or goes out."
     for channel in report.channels:
@@ -134,6 +132,19 @@ def _faults(report: Report, workers: list[WorkerSign], conf: Settings) -> Iterat
     used, limit = report.redis["memory_bytes"], report.redis["memory_limit_bytes"]
     if limit and used >= NEARLY_FULL * limit:
         yield Level.degraded, f"Redis has used {used / limit:.0%} of its memory; when it is full, nothing is taken in."
+
+
+def _unserved(workers: list[WorkerSign], conf: Settings) -> Iterator[tuple[Level, str]]:
+    served = {worker.serves for worker in workers if worker.ready}
+    if not served:
+        how = "the models are being loaded" if workers else "none gives a sign of life"
+        yield Level.down, f"No worker is ready ({how}): nothing is answered."
+        return
+    for name in conf.models_in_use:
+        if name not in served:
+            what = f"[models.{name}]" if name else "[generation]"
+            whose = ", ".join(place for place, model in conf.route.items() if model == name) or "all without a route"
+            yield Level.degraded, f"No ready worker serves {what}: {whose} must wait."
 
 
 def _channel(name: str, expected: bool, state: ChannelState) -> Channel:

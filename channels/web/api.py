@@ -198,14 +198,16 @@ class Routes:
         return Alive()
 
     async def ready(self) -> Response:
-        """Ask whether Redis can be reached and a worker with loaded models lives."""
+        """Ask whether Redis can be reached and a worker lives with the model that answers here."""
         try:
             signs = await asyncio.to_thread(self._store.workers.alive)
         except StoreUnavailable:
             state = Ready(status="not ready", redis="away", workers=0)
         else:
-            workers = sum(sign.ready for sign in signs)
-            state = Ready(status="ready" if workers else "not ready", redis="reachable", workers=workers)
+            served = [sign.serves for sign in signs if sign.ready]
+            needed = {self._settings.model_for(f"web:{workspace}:") for workspace in (CALLERS, VISITORS)}
+            ready = needed.issubset(served)
+            state = Ready(status="ready" if ready else "not ready", redis="reachable", workers=len(served))
         return JSONResponse(state.model_dump(), 200 if state.status == "ready" else 503)
 
     async def page(self) -> Response:

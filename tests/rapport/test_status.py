@@ -85,6 +85,17 @@ def test_a_program_reads_the_same(whole: Store) -> None:
     assert report["redis"]["memory_bytes"] > 0
 
 
+def test_signs_of_a_release_that_writes_them_in_another_way_are_passed_over(whole: Store) -> None:
+    for sign in ("p2", "p2|2.0|no number|web"):
+        whole.redis.zadd(keys.processes("web"), {sign: 9e15})
+    for number, sign in enumerate(('{"new": 1}', "no json", "[]")):
+        whole.redis.set(keys.worker(f"new{number}"), sign)
+    report = json.loads(run("--json").output)
+    assert report["status"] == "fine"
+    assert [process["name"] for process in report["channels"][0]["processes"]] == ["p1"]
+    assert [worker["id"] for worker in report["workers"]] == ["w1"]
+
+
 def test_one_process_sends_and_another_stands_by(whole: Store) -> None:
     assert not whole.outbox("web").lead("p2")
     (web,) = json.loads(run("--json").output)["channels"]
@@ -128,6 +139,22 @@ def test_without_a_ready_worker_it_is_down(whole: Store) -> None:
     assert "none gives a sign of life" in why(run(), 2)
     whole.workers.beat(WorkerSign(id="w2", pid=7, host="here", ready=False))
     assert "are being loaded" in why(run(), 2)
+
+
+def test_a_model_that_people_are_routed_to_and_no_worker_serves_is_told(
+    whole: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = '[models.large]\nmodel = "a/large"\n[models.spare]\nmodel = "a/spare"\n[route]\nslack = "large"\n'
+    (tmp_path / "settings.toml").write_text(table)
+    monkeypatch.setenv("RAPPORT_SETTINGS", str(tmp_path / "settings.toml"))
+    large = WorkerSign(id="w2", pid=8, host="here", ready=False, serves="large")
+    assert "No ready worker serves [models.large]: slack must wait." in why(run(), 1)
+    whole.workers.beat(large)
+    assert "[models.large]" in why(run(), 1)
+    whole.workers.beat(large.model_copy(update={"ready": True}))
+    assert run().exit_code == 0
+    whole.workers.gone("w1")
+    assert "No ready worker serves [generation]: all without a route must wait." in why(run(), 1)
 
 
 def test_without_a_channel_it_is_down(whole: Store) -> None:

@@ -115,10 +115,14 @@ class Stack:
         host: str = "127.0.0.1",
         reply_timeout_s: float = 20,
         inbox: dict[str, Any] | None = None,
+        route: dict[str, str] | None = None,
     ) -> None:
         base = settings.load()
         quick = {"lease_s": 1.0, "sweep_s": 0.1, "retry_s": 0.0} | (inbox or {})
-        self.settings: Settings = base.model_copy(update={"inbox": base.inbox.model_copy(update=quick)})
+        known = dict.fromkeys((route or {}).values(), base.generation)
+        self.settings: Settings = base.model_copy(
+            update={"inbox": base.inbox.model_copy(update=quick), "models": known, "route": route or {}}
+        )
         self.url = url
         self.script: Script = echo
         self.store = Store(url, self.settings, same)

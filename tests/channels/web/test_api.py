@@ -11,7 +11,7 @@ import pytest
 
 from core import commands
 from core.dialogue import Prompt
-from core.store import keys
+from core.store import WorkerSign, keys
 from tests.channels.web.stack import Stack
 from tests.waiting import eventually
 
@@ -228,6 +228,16 @@ def test_ready_means_that_a_worker_lives(make_stack: MakeStack) -> None:
         assert none.json() == {"status": "not ready", "redis": "reachable", "workers": 0}
         stack.start_worker()
         eventually(lambda: client.get("/readyz").status_code == 200)
+        assert client.get("/readyz").json() == {"status": "ready", "redis": "reachable", "workers": 1}
+
+
+def test_ready_means_that_a_worker_has_the_model_of_this_channel(make_stack: MakeStack) -> None:
+    stack = make_stack(inbox={"lease_s": 30.0}, route={"web": "large", "slack": "other"})
+    sign = WorkerSign(id="w1", pid=7, host="here", ready=True)
+    with stack.client() as client:
+        stack.store.workers.beat(sign)
+        assert client.get("/readyz").status_code == 503
+        stack.store.workers.beat(sign.model_copy(update={"serves": "large"}))
         assert client.get("/readyz").json() == {"status": "ready", "redis": "reachable", "workers": 1}
 
 
