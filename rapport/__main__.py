@@ -60,9 +60,15 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
 
 
 def main() -> None:
-    """Run the command; an error on purpose is told on standard error without a traceback, with exit code 1."""
+    """Run the command; an error on purpose is told on standard error without a traceback, with exit code 1.
+
+    A command or option that does not exist ends with 3, as 2 is what ``rapport status`` says of a Rapport that is down.
+    """
     try:
         app()
+    except SystemExit as ended:
+        asked_for = isinstance(ended.__context__, typer.Exit)
+        sys.exit(3 if ended.code == 2 and not asked_for else ended.code)
     except RapportError as error:
         print(f"rapport: {error}", file=sys.stderr)
         sys.exit(1)

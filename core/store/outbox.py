@@ -51,10 +51,13 @@ class ProcessSign:
         return f"{self.name}|{self.release}|{self.pid}|{self.outbox}"
 
     @classmethod
-    def read(cls, written: str) -> "ProcessSign":
-        """Return what was written."""
-        name, version, pid, outbox = written.split("|", 3)
-        return cls(name, version, int(pid), outbox)
+    def read(cls, written: str) -> "ProcessSign | None":
+        """Return what was written, or None if a release that we do not know wrote it."""
+        try:
+            name, version, pid, outbox = written.split("|", 3)
+            return cls(name, version, int(pid), outbox)
+        except ValueError:
+            return None
 
 
 class Outbox:

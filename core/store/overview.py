@@ -72,7 +72,7 @@ class Overview:
         now_ms = datetime.now(UTC).timestamp() * 1000
         with translated():
             signs = cast(list[str], self._redis.zrange(keys.processes(name), 0, -1))
-            processes = tuple(map(ProcessSign.read, signs))
+            processes = tuple(sign for written in signs if (sign := ProcessSign.read(written)))
             names = sorted({name, *(process.outbox for process in processes)})
             all_of_it = self._redis.pipeline()
             for outbox in names:

@@ -1,10 +1,9 @@
 """Signs of life of the workers: what readiness checks and the supervisor look at."""
 
-import json
 from typing import cast
 
 import redis
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from core.store import keys
 from core.store.connection import translated
@@ -44,8 +43,15 @@ class Workers:
             self._redis.delete(keys.worker(worker))
 
     def alive(self) -> list[WorkerSign]:
-        """Return the workers that have given a sign lately."""
+        """Return the workers that have given a sign lately, but for those of releases that write it in another way."""
         with translated():
             names = list(self._redis.scan_iter(match=keys.worker("*"), count=1000))
             found = cast(list[str | None], self._redis.mget(names)) if names else []
-        return [WorkerSign(**json.loads(raw)) for raw in found if raw]
+        return [sign for raw in found if raw and (sign := _sign(raw))]
+
+
+def _sign(raw: str) -> WorkerSign | None:
+    try:
+        return WorkerSign.model_validate_json(raw)
+    except ValidationError:
+        return None

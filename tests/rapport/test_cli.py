@@ -109,6 +109,12 @@ def test_help_names_every_command() -> None:
         assert command in said.stdout
 
 
+def test_a_mistyped_option_is_no_verdict_on_how_rapport_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", f"unix://{tmp_path}/nothing.sock")
+    assert rapport("status", "--jsn").returncode == 3
+    assert rapport("status").returncode == 2
+
+
 def test_slacks_manifest_is_printed_for_socket_mode_or_for_an_address() -> None:
     by_socket = json.loads(said("slack", "manifest"))
     assert by_socket["settings"]["socket_mode_enabled"] is True
