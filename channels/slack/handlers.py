@@ -168,7 +168,7 @@ class Handlers:
         except BROKEN:
             log.exception("a payload of Slack could not be read; it is dropped")
             return False
-        if event is None or await asyncio.to_thread(self._notes.get, f"refused:{event.id}"):
+        if event is None or (await asyncio.to_thread(self._notes.get, f"refused:{event.id}")) is not None:
             return False
         if event.address.thread and not event.address.direct:
             # Before it is accepted: who goes on at once in that thread is heard then.
