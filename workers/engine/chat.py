@@ -74,7 +74,7 @@ class ChatEngine:
 
         Raises:
             ModelMissing: no such model, or it cannot converse.
-            SettingsError: the device does not exist, or it cannot have this precision.
+            SettingsError: the device does not exist, cannot have this precision, or lacks the memory for the slots.
             GenerationFailed, EngineBroken: the model fails at its first words.
         """
         engine = cls(load_chat(settings), settings)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from core.errors import SettingsError
 from core.sections import Generation as GenerationSettings
 from workers.engine.judge import first_line
 from workers.engine.loading import LoadedChat
@@ -99,6 +100,9 @@ def slot_model(chat: LoadedChat, settings: GenerationSettings, context: int) -> 
     """Return the model over slots, or None where that cannot be done: its layers remember in another way.
 
     The model reads a text once by itself and once through the slots; the scores must be the same.
+
+    Raises:
+        SettingsError: there is no memory for the slots.
     """
     ids = chat.tokenizer(_PROBE, add_special_tokens=False)["input_ids"][: context // 2]
     try:
@@ -115,8 +119,15 @@ def slot_model(chat: LoadedChat, settings: GenerationSettings, context: int) -> 
     if not off < (_TOLERANCE_INT8 if settings.precision in ("int8", "int4") else _TOLERANCE[dtype]):
         log.info("no token-level batching: scores through the slots are off by %.3f", off)
         return None
-    count, rows = _size(chat.device, settings, slot_bytes(shapes, context, dtype))
-    return SlotModel(chat, Slots(shapes, count, context, dtype, chat.device), rows)
+    each = slot_bytes(shapes, context, dtype)
+    count, rows = _size(chat.device, settings, each)
+    try:
+        return SlotModel(chat, Slots(shapes, count, context, dtype, chat.device), rows)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise SettingsError(
+            f"There is no memory on {chat.device} for the {count * each / _GIB:.1f} GiB that remember conversations. "
+            "Set [generation] cache_gib lower (the workers of one machine share its memory)."
+        ) from error
 
 
 def _size(device: torch.device, settings: GenerationSettings, each: int) -> tuple[int, int]:

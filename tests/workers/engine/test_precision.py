@@ -10,7 +10,7 @@ from core.sections import Generation
 from tests.workers.engine import tiny
 from tests.workers.engine.test_chat import WAIT_S, serving
 from tests.workers.engine.tiny import prompt
-from workers.engine import precision
+from workers.engine import passes, precision
 from workers.engine.loading import load_chat
 from workers.engine.scheduler import Scheduler
 
@@ -65,3 +65,12 @@ def test_little_room_means_few_rows_and_is_said(starter: str, caplog: pytest.Log
         assert engine._batcher._most == 4
         waiting = [engine.submit(prompt("hello", *["more"] * (2 * at))) for at in range(8)]
         assert all(one.result(WAIT_S).text for one in waiting)
+
+
+def test_room_that_is_not_there_names_the_setting(starter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "_IDLE", 10**12)  # more than any machine can address
+    with (
+        pytest.raises(SettingsError, match=r"Set \[generation\] cache_gib lower"),
+        serving(starter, cache_gib=1e12),
+    ):
+        pass
