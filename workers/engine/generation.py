@@ -1,7 +1,7 @@
 """One batched pass of ``model.generate``: padding, sampling, streaming, and rows that end before the others.
 
-Knows nothing of queues, threads and retries; those are in chat.py, which hands over the rows and gets back what
-each of them said.
+Knows nothing of queues, threads and retries: who waits is in line.py, the thread in chat.py, and whole.py hands over
+the rows, tries again and gets back what each of them said.
 """
 
 import copy
