@@ -12,12 +12,11 @@ WEIGHTS = ("*.safetensors", "*.bin")
 
 def configured(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Yield (section, key, name) of each model."""
-    yield "generation", "model", settings.generation.model
-    for name in settings.generation.fallback:
-        yield "generation", "fallback", name
-    for served in settings.models_in_use[1:]:
-        for name in settings.models[served].order:
-            yield f"models.{served}", "model", name
+    sections = {"generation": settings.generation}
+    sections |= {f"models.{name}": settings.models[name] for name in settings.models_in_use[1:]}
+    for section, conf in sections.items():
+        for name in conf.order:
+            yield section, "model" if name == conf.model else "fallback", name
     yield "sentiment", "model", settings.sentiment.model
 
 

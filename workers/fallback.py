@@ -164,7 +164,7 @@ class _Attempts:
         """Take note that the engine asked last has failed."""
         if isinstance(error, PromptTooLong) and self._shrinks < SHRINKS:
             self._shrinks += 1
-            log.log(level, "%s It is asked again with less; [generation] context_tokens may be too high", error)
+            log.log(level, "%s It is asked again with less; its context_tokens may be too high", error)
             return
         name, _ = self._left.pop(0)
         self._shrinks = 0

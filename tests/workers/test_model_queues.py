@@ -13,10 +13,10 @@ import pytest
 
 from core import settings
 from core.dialogue import Address
-from core.errors import SettingsError
+from core.errors import ModelMissing, SettingsError
 from core.events import MessageEvent, Reply
 from core.store import Store, WorkerSign, keys
-from rapport import doctor
+from rapport import doctor, models
 from tests.conftest import forget_settings
 from tests.waiting import eventually
 from workers.app import WakeUps, app
@@ -102,6 +102,12 @@ def test_a_wake_up_goes_into_the_queue_of_the_model_and_says_so_itself(read: Rea
         assert message["properties"]["delivery_info"] == {"exchange": "", "routing_key": queue}
     assert waiting(store) == {"celery": 3, "celery.large": 2}
     store.close()
+
+
+def test_a_missing_fallback_of_a_section_is_named_as_it_stands_there(read: ReadTable) -> None:
+    read(TABLE.replace('model = "someone/large"', 'model = "someone/large"\nfallback = ["models/none"]'))
+    with pytest.raises(ModelMissing, match=r'\[models.large\] fallback = "models/none"'):
+        models.refuse_missing(settings.load())
 
 
 def test_a_worker_has_the_settings_of_its_model_and_takes_from_its_queue(

@@ -140,7 +140,7 @@ def _refusal(error: openai.APIStatusError, where: str, said: str, server: Remote
     if status == 402 or (status == 429 and _OUT_OF_CREDIT.search(f"{error.code} {error.type} {said}")):
         return Fault("refused", f"{where}the account has no credit left: {said}")
     if status == 404:
-        hint = "Correct the name behind the # in [generation], or the address before it: most end in /v1."
+        hint = "Correct the name behind the # in the settings, or the address before it: most end in /v1."
         return Fault("refused", f'{where}it has no model "{server.model}": {said} {hint}')
     if status == 429 or (status == 503 and "busy" in said):
         return Fault("busy", f"{where}it has too much to do: {said}", wait_s, tries=TRIES)

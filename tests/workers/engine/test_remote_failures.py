@@ -247,6 +247,7 @@ def test_an_unknown_model_is_told_with_those_that_are_there(server: OpenAIDouble
     with asking(server, server.name + "-none") as engine, pytest.raises(ModelMissing) as caught:
         engine.check()
     assert 'it has no model "double/chat-none"' in str(caught.value)
+    assert "[generation]" not in str(caught.value), "it may stand in another section"
     assert str(caught.value).endswith("It serves: double/chat.")
 
 
