@@ -101,7 +101,9 @@ def up() -> None:
     workers = {f"worker {name}".strip(): name for name in conf.models_in_use}
     names = [*workers, "web", *networks]
     wishes = Wishes()
-    out = _Output(highlight=False, markup=False, soft_wrap=True)
+    logs = _Output(highlight=False, markup=False, soft_wrap=True)
+    as_json = conf.log.format == "json"
+    out = _Output(highlight=False, markup=False, soft_wrap=True, stderr=True) if as_json else logs
     with _redis(out.print) as url, _signals(wishes):
         _warn_if_away(url, out)
         processes: list[procfile.WorkerProcess | procfile.ChannelProcess] = [
@@ -113,7 +115,7 @@ def up() -> None:
                 name,
                 process.launch,
                 folder=ROOT,
-                say=_prefixed(out, name, colour, max(map(len, names))),
+                say=_shown(logs, _prefixed(out, name, colour, max(map(len, names))), as_json=as_json),
                 on_death=process.clean_up,
                 on_trouble=lambda child: out.print(f"{child.name} cannot start: {_reason(child)}", style="bold red"),
             )
@@ -187,6 +189,18 @@ def _converse(wishes: Wishes) -> int:
 def _prefixed(out: Console, name: str, colour: str, width: int) -> Say:
     def say(line: str) -> None:
         out.print(Text.assemble((f"{name:<{width}} | ", colour), line))
+
+    return say
+
+
+def _shown(logs: Console, otherwise: Say, *, as_json: bool) -> Say:
+    """Print what is JSON as it is, if that is wanted: programs read nothing else. The rest goes the other way."""
+
+    def say(line: str) -> None:
+        if as_json and line.startswith("{"):
+            logs.print(Text(line))
+        else:
+            otherwise(line)
 
     return say
 

@@ -100,10 +100,10 @@ def test_logs_name_messages_and_tell_neither_texts_nor_secrets(
     everything = "\n".join([out, err, *files])
     assert MARK not in everything
     assert not [secret for secret in {*secrets, KEY, url.rpartition("@")[0] or KEY} if secret in everything]
-    lines = [line.partition(" | ")[::2] for line in out.splitlines() if " | " in line]
+    records: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
     # Celery prints its farewell, and a warning to root, by itself.
-    assert all(text.startswith("{") for name, text in lines if name.strip() != "worker")
-    records: list[dict[str, Any]] = [json.loads(text) for _, text in lines if text.startswith("{")]
+    assert all(line.startswith("worker") for line in err.splitlines() if " | " in line)
+    assert "Ctrl-C stops all" in err
     about = [record for record in records if re.match("reply |attempt |event |.* giving up", record["message"])]
     assert {record["process"] for record in about} == {"worker", *DOUBLES}
     assert len(about) >= 6 * len(doubles)
