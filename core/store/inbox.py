@@ -317,7 +317,7 @@ class Inbox:
         pause_ms = max(self._lease_ms, 2000)
         kept_ms = int(self._letters.keep_days * 86_400_000)
         queues = self._queues.all
-        full, due = self._sweep([keys.WAITING, keys.DEAD, *queues], [pause_ms, keys.LEASE_PREFIX, kept_ms])
+        full, due = self._sweep([keys.WAITING, keys.DEAD, keys.LINE, *queues], [pause_ms, keys.LEASE_PREFIX, kept_ms])
         persons = [person for person in due if self._queues.of(person) not in full]
         self.wake(persons)
         return len(persons)

@@ -57,3 +57,12 @@ def test_nobody_stays_there_who_has_nothing_to_wait_for(store: Store) -> None:
     store.redis.delete(keys.inbox("test:-:ada"))
     store.inbox.claim("test:-:ada", "w1")
     assert not store.redis.exists(keys.LINE)
+
+
+def test_the_sweep_takes_out_whom_a_worker_of_an_older_release_has_answered(store: Store) -> None:
+    for user in ("ada", "bob"):
+        say(store, user)
+    store.redis.delete(keys.inbox("test:-:ada"))
+    store.redis.zrem(keys.WAITING, "test:-:ada")
+    store.inbox.sweep()
+    assert places(store) == [0, 1, 0]
