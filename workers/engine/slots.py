@@ -104,6 +104,8 @@ class Slots(Cache):
 
         self.stores = [SlotLayer(room(heads, key), room(heads, value)) for heads, key, value in shapes]
         super().__init__(layers=list(self.stores))
+        largest = max(heads * size for heads, *sizes in shapes for size in sizes)
+        self._spare = torch.empty(largest * context, dtype=dtype, device=device)  # moving takes no memory of its own
         self.context = context
         self.all = [Slot(index) for index in range(count)]
         self._leavings = 0
@@ -156,7 +158,9 @@ class Slots(Cache):
         here, there = len(slot.ids), len(other.ids)  # what neither holds need not be moved
         for layer in self.stores:
             for store in (layer.keys, layer.values):
-                kept = store[index, :, :there].clone() if here else store[index, :, :there]
+                kept = store[index, :, :there]
+                if here:
+                    kept = self._spare[: kept.numel()].view(kept.shape).copy_(kept)
                 store[index, :, :here] = store[slot.index, :, :here]
                 store[slot.index, :, :there] = kept
         self.all[slot.index], self.all[index] = other, slot

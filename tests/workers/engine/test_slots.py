@@ -1,8 +1,10 @@
-"""Finding the slot that holds most of a prompt, among many."""
+"""Slots by themselves: finding the one that holds most of a prompt, and moving."""
 
 import random
+from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from workers.engine.slots import Slots, _common
 
@@ -28,6 +30,36 @@ def counted(ids: list[int]) -> list[int]:
 
 def slots(count: int, context: int = 300) -> Slots:
     return Slots([(1, 1, 1)], count, context, torch.float32, torch.device("cpu"))
+
+
+class NoNewMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuses every tensor that lies outside the memory that is known."""
+
+    def __init__(self, known: list[torch.Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.known = {one.untyped_storage().data_ptr() for one in known}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor) and out.untyped_storage().data_ptr() not in self.known:
+            raise torch.OutOfMemoryError("out of memory")
+        return out
+
+
+def test_slots_change_places_without_memory_of_their_own() -> None:
+    pair = Slots([(2, 3, 5), (1, 4, 4)], 3, 10, torch.float32, torch.device("cpu"))
+    stores = [store for layer in pair.stores for store in (layer.keys, layer.values)]
+    for store in stores:
+        store.normal_()
+    here, _, there = pair.all
+    here.ids, there.ids = [1, 2, 3], [4, 5, 6, 7]
+    before = [store.clone() for store in stores]
+    with NoNewMemory([*stores, pair._spare]):
+        pair.move(there, 0)
+    assert (there.index, here.index) == (0, 2)
+    for store, old in zip(stores, before, strict=True):
+        assert torch.equal(store[0, :, :4], old[2, :, :4])
+        assert torch.equal(store[2, :, :3], old[0, :, :3])
 
 
 def test_an_admission_does_not_read_what_many_slots_share() -> None:
