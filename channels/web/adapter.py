@@ -80,9 +80,8 @@ class WebAdapter:
         self._room.deliver(reply)
 
     async def working(self, heard: Heard) -> None:
-        """Tell who waits which number they are, if the line is long."""
-        if heard.place > LONG_LINE:
-            self._room.tell_place(heard.event_id, heard.place)
+        """Tell who waits which number they are while the line is long; 0 once it is not."""
+        self._room.tell_place(heard.event_id, heard.place if heard.place > LONG_LINE else 0)
 
     async def draft(self, draft: Draft) -> None:
         """Give partial text to who waits for the reply."""

@@ -50,7 +50,8 @@ A bot that reads the mood of what people write and answers in a tone that fits.
 
 `POST /chat` waits for the reply; `POST /chat/stream` tells of it while it is written, as server-sent events:
 
-- `busy` `{"place"}`: many people wait, and you are this number in line; comes again as it changes, or not at all
+- `busy` `{"place"}`: many people wait, and you are this number in line; comes again as it changes, with 0 once
+  the line is short, or not at all
 - `mood` `{"id", "sentiment", "tone"}`: how the message was read, before the first word of the reply
 - `draft` `{"id", "text"}`: all of the text so far
 - `reply`: the same as `/chat` answers; ends the stream

@@ -98,7 +98,7 @@ class MoodEvent(BaseModel):
 
 
 class BusyEvent(BaseModel):
-    """Event "busy" of a stream: many people wait, and the caller is this number in line."""
+    """Event "busy" of a stream: many people wait, and the caller is this number in line; 0: it has become short."""
 
     place: int
 

@@ -72,7 +72,7 @@ async function follow(id, text, message) {
     trouble(null);
     view.setDelivery(message, "");
     if (name === "busy") {
-      view.setDelivery(message, `many people are writing to me: you are number ${data.place}`);
+      if (data.place) view.setDelivery(message, `many people are writing to me: you are number ${data.place}`);
     } else if (name === "mood") {
       view.setMood(message, data.sentiment.label);
       view.showTone(data.id, data.tone);

@@ -27,6 +27,8 @@ def test_who_waits_in_a_long_line_is_told_their_number(
         stack.store.inbox.claim("x:-:u0", "w1")
         assert next(seen) == ("busy", {"place": LONG_LINE + 1})
         stack.store.inbox.claim("x:-:u1", "w1")
+        assert next(seen) == ("busy", {"place": 0})
+        stack.store.inbox.claim("x:-:u2", "w1")
         stack.start_worker()
         names = [name for name, _ in seen]
     assert "busy" not in names
