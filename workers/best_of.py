@@ -4,8 +4,9 @@ Which one fits best is decided in core/fitness.py. How the candidates are batche
 """
 
 import logging
-import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 from core.dialogue import Completion, Prompt, Reading, Sentiment
 from core.errors import EngineFull, GenerationFailed, PromptTooLong
@@ -88,15 +89,17 @@ class _Candidates:
 
     def result(self, timeout_s: float | None = None) -> Completion:
         """Return the best of those that succeed in time; raises what the first one raised if none does."""
-        end = None if timeout_s is None else time.monotonic() + timeout_s
         completions: list[Completion] = []
         failures: list[Exception] = []
-        for one in self._running:
-            try:
-                completions.append(one.result(None if end is None else max(0.0, end - time.monotonic())))
-            except Exception as error:
-                one.cancel()
-                failures.append(error)
+        # Together, as a candidate whose engine fails is begun anew on the next one by whoever waits for it.
+        with ThreadPoolExecutor(len(self._running), "candidate") as pool:
+            waiting = [pool.submit(copy_context().run, one.result, timeout_s) for one in self._running]
+            for one, future in zip(self._running, waiting, strict=True):
+                try:
+                    completions.append(future.result())
+                except Exception as error:
+                    one.cancel()
+                    failures.append(error)
         if not completions:
             raise failures[0]
         if failures:

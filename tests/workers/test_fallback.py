@@ -4,11 +4,13 @@ import itertools
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from core.dialogue import Reading
 from core.errors import EngineFull, GenerationFailed, ModelMissing, PromptTooLong
 from core.sections import Generation
 from tests.platforms.openai import Fault, OpenAIDouble
@@ -16,6 +18,7 @@ from tests.waiting import eventually
 from tests.workers.engine import tiny
 from tests.workers.engine.tiny import prompt
 from workers import fallback, models
+from workers.best_of import BestOf
 from workers.engine.remote import RemoteEngine
 from workers.fallback import Engine, Fallback
 
@@ -167,6 +170,24 @@ def test_all_engines_together_have_the_time_of_one(servers, order, monkeypatch: 
     assert done.text.startswith("word")
     assert len(done.text.split()) < 1000
     eventually(lambda: servers[1].seen[0].left)
+
+
+def test_candidates_that_break_off_together_begin_anew_together(servers, order) -> None:
+    first, second = servers
+    first.faults = [Fault("cut", words=1)] * 3
+    second.open.clear()
+    drawn = BestOf(order().submit, unread, 3, check=False).submit(prompt("hello"), lambda text: None)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(drawn.result, WAIT_S)
+        try:
+            eventually(lambda: len(second.seen) == 3)
+        finally:
+            second.release()
+        assert waiting.result().text == SECOND
+
+
+def unread(texts: Sequence[str]) -> list[Reading]:
+    raise GenerationFailed("no encoder here")
 
 
 def test_result_can_be_waited_for_in_vain(servers, order) -> None:
