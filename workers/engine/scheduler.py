@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 PORTION_CPU = 256
 PORTION_GPU = 2048
 _SMALLEST_PORTION = 32
+# Where memory was short, a little more is tried after so many good passes: it may have been a peak.
+_PASSES_BEFORE_MORE = 1000
 # A reply that came out empty is tried once more with at least this many tokens.
 _RETRY_TOKENS = 4
 
@@ -100,6 +102,9 @@ class Scheduler:
         self._most = model.rows
         self._group = model.rows
         self._portion = portion
+        self._whole_portion = portion
+        self._good_passes = 0  # since memory was short, or since more was tried
+        self._tried_more = False
         self._set_back: deque[Row] = deque()  # rows that have to begin, or go on, in a new slot; they come first
         self._reading: deque[Row] = deque()
         self._writing: list[Row] = []  # _writing[i] is in slot i
@@ -190,6 +195,7 @@ class Scheduler:
             self._judge.well()
         for row, chunk in zip(rows, chunks, strict=True):
             row.held.ids += chunk
+        self._try_more()
         heard = list(zip(rows, words, strict=bool(words)))
         numb = [row for row, word in heard if word == NO_TOKEN]
         if numb:  # before anything is moved: what is broken must not be spread
@@ -241,11 +247,11 @@ class Scheduler:
         if out_of_memory(error) and (len(rows) > 1 or (reading and len(chunks[0]) > _SMALLEST_PORTION)):
             free_memory()
             if len(rows) == 1:
-                self._portion = len(chunks[0]) // 2
+                self._portion = self._less(len(chunks[0]), _SMALLEST_PORTION)
             elif reading:
-                self._group = len(rows) // 2
+                self._group = self._less(len(rows), 1)
             else:
-                self._most = len(rows) // 2
+                self._most = self._less(len(rows), 1)
                 for row in rows[self._most :]:
                     self._let_go(row)
                     self._set_back.append(row)
@@ -257,6 +263,23 @@ class Scheduler:
                     self._attempt([row], [chunk])
         else:
             self._fail(rows, error)
+
+    def _less(self, size: int, step: int) -> int:
+        """Return what fits instead: what did before a little more was tried, or else half."""
+        less = max(size - step, size // 2) if self._tried_more else size // 2
+        self._good_passes, self._tried_more = 0, False
+        return less
+
+    def _try_more(self) -> None:
+        now = (self._most, self._group, self._portion)
+        if now == (self._model.rows, self._model.rows, self._whole_portion):
+            return
+        self._good_passes += 1
+        if self._good_passes >= _PASSES_BEFORE_MORE:
+            self._good_passes, self._tried_more = 0, True
+            self._most = min(self._most + 1, self._model.rows)
+            self._group = min(self._group + 1, self._model.rows)
+            self._portion = min(self._portion + _SMALLEST_PORTION, self._whole_portion)
 
     def _fail(self, rows: Sequence[Row], error: Exception) -> None:
         verdict = self._judge.blame(error)  # comes first: on a dead device all that follows may raise

@@ -10,6 +10,7 @@ from core.errors import GenerationFailed
 from tests.workers.engine import tiny
 from tests.workers.engine.steps import TOKENIZER, Steps, text
 from tests.workers.engine.test_steps import PROMPTS
+from workers.engine import scheduler
 from workers.engine.slots import Slot
 
 POISON, NUMBING = 301, 302
@@ -83,6 +84,31 @@ def test_rows_that_break_together_leave_no_trace() -> None:
     assert set(asked) == {first, good, last}
     stores = [store for layer in steps.slots.stores for store in (layer.keys, layer.values)]
     assert not any(bool(store.isnan().any()) for store in stores)
+
+
+def test_memory_that_was_short_is_tried_again_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "_PASSES_BEFORE_MORE", 40)
+    model, steps = tight(rows=4, portion=256)
+
+    def talk(times: int) -> None:
+        for _ in range(times):
+            asked = [steps.ask(PROMPTS[which], 12) for which in ASKED[:6]]
+            steps.run()
+            assert all(one.done for one in asked)
+
+    model.rows, model.tokens = 2, 60
+    talk(1)
+    model.short = 0
+    steps.passes.clear()
+    talk(6)
+    assert max(rows for rows, _ in steps.passes) == 3, "more is tried"
+    assert 0 < model.short <= len(steps.passes) // 40, "but seldom"
+    assert steps.scheduler._most == 2, "what worked before is kept"
+    model.rows = model.tokens = 10_000
+    steps.passes.clear()
+    talk(12)
+    assert max(rows for rows, _ in steps.passes) == 4
+    assert steps.scheduler._portion > 60
 
 
 @pytest.mark.parametrize("bad", [POISON, NUMBING])
