@@ -30,7 +30,8 @@ def load_models(settings: Settings) -> Models:
     if settings.worker.torch_threads:
         torch.set_num_threads(settings.worker.torch_threads)
     encoder = Encoder.load(settings.sentiment)
-    chat = _load_chat(settings.generation)
+    serves = settings.worker.serves
+    chat = _load_chat(settings.generation, f"models.{serves}" if serves else "generation")
 
     submit: Submit = chat.submit
     if settings.generation.best_of > 1:
@@ -51,12 +52,12 @@ def load_models(settings: Settings) -> Models:
     )
 
 
-def _load_chat(conf: Generation) -> Engine:
-    """Return the engine of the settings, or the order of them; raises ModelMissing if none of them can ever answer."""
+def _load_chat(conf: Generation, section: str) -> Engine:
+    """Return the engine of a section, or the order of them; raises ModelMissing if none of them can ever answer."""
     from workers.engine.chat import ChatEngine
 
     if conf.order == (conf.model,) and not is_remote(conf.model):
-        return ChatEngine.load(conf)
+        return ChatEngine.load(conf, section)
     engines: list[tuple[str, Engine]] = []
     refusals: list[str] = []
     chat = Fallback(engines, conf.timeout_s)
@@ -65,7 +66,8 @@ def _load_chat(conf: Generation) -> Engine:
             if is_remote(name):
                 engines.append((name, _connect(name, conf, refusals)))
             else:
-                engines.append((name, ChatEngine.load(conf.model_copy(update={"model": name}))))
+                key = "model" if name == conf.model else "fallback"
+                engines.append((name, ChatEngine.load(conf.model_copy(update={"model": name}), section, key)))
         if len(refusals) == len(engines):
             raise ModelMissing(" ".join(refusals))
     except EngineError:

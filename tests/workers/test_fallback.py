@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.dialogue import Reading
-from core.errors import EngineFull, GenerationFailed, ModelMissing, PromptTooLong
+from core.errors import EngineFull, GenerationFailed, ModelMissing, PromptTooLong, SettingsError
 from core.sections import Generation
 from tests.platforms.openai import Fault, OpenAIDouble
 from tests.waiting import eventually
@@ -214,7 +214,7 @@ class TestLoading:
 
     def load(self, *names: str, **settings: object) -> Engine:
         values = {"model": names[0], "fallback": names[1:], "device": "cpu", "max_new_tokens": 8, **settings}
-        return models._load_chat(Generation.model_validate(values))
+        return models._load_chat(Generation.model_validate(values), "models.large")
 
     def test_a_local_model_stands_in_with_as_much_as_it_can_hold(self, servers, local: str) -> None:
         engine = self.load(servers[0].name, local)
@@ -249,5 +249,13 @@ class TestLoading:
             self.load(servers[0].name, servers[1].name + "-none")
 
     def test_a_missing_folder_ends_the_start(self, servers) -> None:
-        with pytest.raises(ModelMissing, match="no-such-folder"):
+        with pytest.raises(ModelMissing, match=r'\[models.large\] fallback = "models/no-such-folder"'):
             self.load(servers[0].name, "models/no-such-folder")
+
+    def test_what_cannot_be_had_is_named_as_it_stands_in_the_settings(self) -> None:
+        with pytest.raises(ModelMissing, match=r'\[models.large\] model = "models/no-such-folder"'):
+            self.load("models/no-such-folder")
+        with pytest.raises(SettingsError, match=r"\[models.large\] device"):
+            self.load("models/starter-chat", device="cuda:99")
+        with pytest.raises(SettingsError, match=r"\[models.large\] precision"):
+            self.load("models/starter-chat", precision="int4")

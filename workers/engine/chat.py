@@ -69,15 +69,15 @@ class ChatEngine:
         self._thread.start()
 
     @classmethod
-    def load(cls, settings: GenerationSettings) -> "ChatEngine":
-        """Load the model that ``[generation]`` names, warm it up and start serving.
+    def load(cls, settings: GenerationSettings, section: str = "generation", key: str = "model") -> "ChatEngine":
+        """Load the model that ``settings.model`` names, which stands in ``[section] key``; warm it up, start serving.
 
         Raises:
             ModelMissing: no such model, or it cannot converse.
             SettingsError: the device does not exist, cannot have this precision, or lacks the memory for the slots.
             GenerationFailed, EngineBroken: the model fails at its first words.
         """
-        engine = cls(load_chat(settings), settings)
+        engine = cls(load_chat(settings, section, key), settings)
         engine._warm_up()
         return engine
 

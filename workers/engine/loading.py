@@ -74,15 +74,15 @@ def pick_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "cpu" else torch.bfloat16
 
 
-def load_config(name: str, section: str) -> tuple[str, PretrainedConfig]:
-    """Return (folder or hub name, configuration) of the model that ``[section] model`` names.
+def load_config(name: str, section: str, key: str = "model") -> tuple[str, PretrainedConfig]:
+    """Return (folder or hub name, configuration) of the model that ``[section] key`` names.
 
     Raises:
         ModelMissing: no such folder or hub name, no configuration, or a kind this transformers release lacks.
     """
     source = resolve_model(name)
     folder = Path(source)
-    setting = f'[{section}] model = "{name}"'
+    setting = f'[{section}] {key} = "{name}"'
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ModelMissing(
@@ -100,17 +100,17 @@ def load_config(name: str, section: str) -> tuple[str, PretrainedConfig]:
         raise missing(setting, source, error) from error
 
 
-def load_chat(settings: Generation) -> LoadedChat:
-    """Load the chat model that ``[generation] model`` names.
+def load_chat(settings: Generation, section: str = "generation", key: str = "model") -> LoadedChat:
+    """Load the chat model that ``settings.model`` names; it stands in ``[section] key``.
 
     Raises:
         ModelMissing: there is none, or it is a causal model without a chat template.
         SettingsError: the device does not exist.
     """
-    device = pick_device(settings.device, "generation")
-    precision.check(settings.precision, device)
-    source, config = load_config(settings.model, "generation")
-    setting = f'[generation] model = "{settings.model}"'
+    device = pick_device(settings.device, section)
+    precision.check(settings.precision, device, section)
+    source, config = load_config(settings.model, section, key)
+    setting = f'[{section}] {key} = "{settings.model}"'
     encoder_decoder = bool(config.is_encoder_decoder)
     kind = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
     try:

@@ -16,9 +16,9 @@ from core.errors import SettingsError
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def check(precision: str, device: torch.device) -> None:
+def check(precision: str, device: torch.device, section: str = "generation") -> None:
     """Raise SettingsError if this device cannot have this precision."""
-    setting = f'Setting [generation] precision = "{precision}"'
+    setting = f'Setting [{section}] precision = "{precision}"'
     if device.type == "cpu":
         if precision == "int4":
             raise SettingsError(f'{setting} is for GPUs. On a CPU use "int8", "fp32" or "bf16".')
