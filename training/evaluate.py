@@ -128,7 +128,7 @@ def _gain(effect: ablation.Effect) -> str:
 def tone_section(bot: Bot, messages: Sequence[ablation.Message], repeats: int) -> Iterator[str]:
     """Yield the tables on whether replies fit better because the mood was read."""
     trials = ablation.try_out(bot, messages, repeats, partial(progress, "tone: rounds of replies"))
-    yield from heading("Tone", f"{len(messages)} messages nothing was trained on, {repeats} replies each, on and off")
+    yield from heading("Tone", f"{len(messages)} messages nothing was trained on, {repeats} replies each way")
     for name in judge.JUDGES:
         one = judge.Judge.load(name)
         yield judge.describe(name, judge.agreement(one))
@@ -148,6 +148,7 @@ def tone_section(bot: Bot, messages: Sequence[ablation.Message], repeats: int) -
                 f"{untold.off:.3f}",
                 _gain(untold),
             )
+        yield ""
 
 
 def speed_section(settings: Settings) -> Iterator[str]:

@@ -111,7 +111,7 @@ class Bot:
         candidates = self.settings.generation.best_of
         seeds = count(seed * candidates)
 
-        def submit(prompt: Prompt, on_text: Callable[[str], None], person: str) -> RunningGeneration:
+        def submit(prompt: Prompt, on_text: Callable[[str], None] | None, person: str) -> RunningGeneration:
             return self.engine.submit(prompt, on_text, person, seed=next(seeds))
 
         if candidates > 1:
