@@ -161,6 +161,7 @@ def contenders(folder: Path, model: PreTrainedModel, llama_cpp: str | None) -> I
         yield lambda: Ours(settings(folder, "bf16"), "rapport bf16")
         return
     yield lambda: Ours(settings(folder, "fp32"), "rapport fp32")
+    yield lambda: Ours(settings(folder, "bf16"), "rapport bf16")
     yield lambda: Ours(settings(folder, "int8"), "rapport int8")
     if llama_cpp:
         yield lambda: LlamaCpp(llama_cpp, model, ROWS, CONTEXT, torch.get_num_threads())
