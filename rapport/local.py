@@ -23,6 +23,7 @@ from rapport.logfile import log_file
 from rapport.stack import PrivateRedis, answers, data_folder
 from rapport.supervisor import STOP_S, Child, Launch, Say, Supervisor, spawn
 
+LISTEN_S = 0.5
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green")
 
 
@@ -123,7 +124,9 @@ def up() -> None:
         ]
         with Supervisor(children, wishes.hurry):
             out.print(f"Running: {', '.join(names)}. Chat page: {_address(web.host, web.port)}. Ctrl-C stops all.")
-            wishes.stop.wait()
+            # The kernel may hand a signal to any thread, and then it does not wake this one, which alone can hear it.
+            while not wishes.stop.wait(LISTEN_S):
+                pass
             out.print(f"Stopping; what does not end within {STOP_S:.0f} s is ended. Ctrl-C again ends it now.")
 
 
