@@ -7,6 +7,7 @@ posted is each network's (``Network``); when to try again is the runner's.
 import asyncio
 import contextlib
 import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure, StoreUna
 from core.events import Draft, Reply
 from core.store import Bucket, Sent, Store
 
+log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
 Known = dict[int, Sent]
@@ -26,6 +28,7 @@ Known = dict[int, Sent]
 REMEMBERED = 1000
 MOST_REPEATS = 3  # of one message, where nobody can tell whether it arrived; a crash costs one
 NOTE_TTL_S = 30 * 86400  # how long a reaction to a reply, or an answer to it, is recognised
+DRAFT_S = 3.0  # for one change of a draft; less than the right to send lasts
 # Nothing that a model wrote: there is nothing to rate. In a crisis nobody is asked for applause.
 UNRATED = ("command", "failed", "cancelled", "safety")
 
@@ -129,6 +132,8 @@ class Delivery:
                 await self._bring(message, known)
         except DeliveryLater as error:
             _remember(self._not_before, draft.reply_id, loop.time() + error.retry_after_s)
+        except TimeoutError:
+            log.info("a draft of %s came too late to be shown", draft.reply_id)
         except (DeliveryUnsure, DeliveryRefused):
             _remember(self._not_before, draft.reply_id, float("inf"))  # the reply itself settles it
             raise
@@ -205,7 +210,9 @@ class Delivery:
         await self._admit(message, editing=True)
         await asyncio.to_thread(self._parts.check)
         try:
-            await self._network.edit(message_id, message)
+            # A process that stood still must not wake up and put an old draft over the final text of its successor.
+            async with asyncio.timeout(None if message.final else DRAFT_S):
+                await self._network.edit(message_id, message)
         except MessageGone:
             return False
         except DeliveryLater as error:
