@@ -259,8 +259,10 @@ class Delivery:
         known.pop(message.number, None)
         known.update({message.number: sent} if sent else {})
         place = (message.reply_id, message.number)
+        # A draft of a process that stood still must not undo what its successor has noted of the reply.
+        write = self._parts.save if message.final else self._parts.mark
         try:
-            await asyncio.to_thread(self._parts.save, *place, sent)
+            await asyncio.to_thread(write, *place, sent)
         except StoreUnavailable:
             _remember(self._unwritten, place, sent)
             raise

@@ -196,7 +196,8 @@ class Messages:
                 raise
             self._remember(channel, parent)
             return await self._write(parent, message)
-        if made["content"] != content.strip():  # the one that an earlier attempt made, with the text of then
+        # The one that an earlier attempt made, with the text of then. A draft leaves it: that may be the reply itself.
+        if message.final and made["content"] != content.strip():
             change = {name: body[name] for name in ("content", "allowed_mentions", "components")}
             try:
                 await self._api.call("PATCH", MESSAGE, change, channel_id=channel, message_id=made["id"])

@@ -37,10 +37,10 @@ class Parts:
         self._channel = channel
         self._mark = script(client, "mark")
 
-    def mark(self, reply_id: str, number: int, sent: Sent) -> None:
-        """Note that a message is about to be posted; raises LeaseLost if another process sends now."""
+    def mark(self, reply_id: str, number: int, sent: Sent | None) -> None:
+        """Write the record of one message as ``save`` does; raises LeaseLost if another process sends now."""
         both = [keys.parts(self._channel, reply_id), keys.courier(self._channel)]
-        if not self._mark(both, [process_name(), number, sent.model_dump_json(), TTL_S]):
+        if not self._mark(both, [process_name(), number, sent.model_dump_json() if sent else "", TTL_S]):
             raise LeaseLost("another process of this channel sends now")
 
     def check(self) -> None:
@@ -57,7 +57,7 @@ class Parts:
         return {int(number): Sent.model_validate_json(raw) for number, raw in found.items()}
 
     def save(self, reply_id: str, number: int, sent: Sent | None) -> None:
-        """Write the record of one message; None: there is no such message any more."""
+        """Write the record of one message, whoever sends now; None: there is no such message any more."""
         key = keys.parts(self._channel, reply_id)
         with translated():
             if sent is None:

@@ -11,7 +11,7 @@ from core import settings
 from core.dialogue import Address
 from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure, LeaseLost, StoreUnavailable
 from core.events import Draft, Reply
-from core.store import Bucket, Store
+from core.store import Bucket, Sent, Store
 
 ADDRESS = Address(channel="list", space="ada")
 EVERYWHERE = Bucket("all", per_s=1000, burst=100)
@@ -186,6 +186,28 @@ async def test_what_another_process_has_sent_meanwhile_is_known(wall: Wall, deli
     await delivery.send(reply("First part here."))
     assert texts(wall) == ["First part here."]
     assert wall.calls == ["post", "edit"]
+
+
+async def test_a_draft_of_a_process_that_stood_still_undoes_nothing(
+    wall: Wall, delivery: Delivery, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands still between two steps of a draft; the one that goes on has found what it had begun."""
+    post = wall.post
+    noted: dict[int, Sent] = {}
+
+    async def slowly(message: Message) -> str:
+        posted = await post(message)
+        monkeypatch.undo()
+        store.outbox("list").lead("another")
+        store.parts("list").save(message.reply_id, 0, Sent(message=posted, digest="of the reply", final=True))
+        noted.update(store.parts("list").load(message.reply_id))
+        return posted
+
+    monkeypatch.setattr(wall, "post", slowly)
+    with pytest.raises(LeaseLost):
+        await delivery.draft(draft("First"))
+    assert store.parts("list").load("r" * 32) == noted
+    assert noted[0].final
 
 
 async def test_a_mark_that_could_not_be_written_is_no_doubt(

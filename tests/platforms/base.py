@@ -5,6 +5,7 @@ own thread; it is strict where the platform is strict, and writes into ``violati
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -25,7 +26,7 @@ class Fault:
 
     flood: 429, wait ``wait_s``; error: 500 and nothing done; drop: connection closed and nothing done; late: done,
     and the connection closed without an answer; refuse: the platform's permanent error (blocked, kicked, deleted);
-    slow: answered after ``wait_s``.
+    slow: answered after ``wait_s``, or as soon as the double is told to ``hurry``.
     """
 
     kind: Kind
@@ -119,6 +120,7 @@ class Double(Server):
         self.feedback_buttons = 0
         self._faults: dict[str, list[Fault]] = {}
         self._points: dict[str, list[Callable[[], None]]] = {}
+        self._hurry = asyncio.Event()
 
     @property
     @abstractmethod
@@ -149,6 +151,10 @@ class Double(Server):
     def fault(self, method: str, kind: Kind, times: int = 1, wait_s: float = 0.0) -> None:
         """Have the next calls of a method fail."""
         self._faults.setdefault(method, []).append(Fault(kind, times, wait_s))
+
+    def hurry(self) -> None:
+        """Answer what is slow at once, from now on."""
+        self._loop.call_soon_threadsafe(self._hurry.set)
 
     def at(self, point: str, action: Callable[[], None]) -> None:
         """Run an action once, when a point is next reached: ``received:METHOD``, ``done:METHOD``, ``answered:METHOD``.
@@ -182,7 +188,8 @@ class Double(Server):
         if kind == "drop":
             raise Dropped
         if fault and kind == "slow":
-            await asyncio.sleep(fault.wait_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), fault.wait_s)
         if fault and kind in ("flood", "error", "refuse"):
             response = flood(fault.wait_s) if kind == "flood" else error() if kind == "error" else refuse()
         else:

@@ -126,12 +126,13 @@ def test_the_start_of_one_shard_holds_up_no_other(
     double.gateway.shards = 2 if guild % 2 else 3 if guild % 3 else 5 if guild % 5 else 7
     run_once(start, store)
     double.say("missed", place="group")
-    double.fault("history", "slow", wait_s=3)
+    double.fault("history", "slow", wait_s=12)
     start()
     eventually(lambda: any(call.method == "history" for call in double.calls))
     double.say("psst")
     settled(double, "you said psst")
     assert len(double.posts) == 1
+    double.hurry()
     settled(double, "you said missed", double.world.general)
 
 

@@ -75,6 +75,14 @@ async def test_a_repeat_with_another_text_changes_the_first(double: DiscordDoubl
     assert double.feedback_buttons == 1
 
 
+async def test_a_draft_that_comes_late_leaves_the_reply_as_it_is(double: DiscordDouble, messages: Messages) -> None:
+    """It was about to be posted when its process stood still; meanwhile another one posted the reply."""
+    reply = await messages.post(message(double, "hello"))
+    assert await messages.post(message(double, "hel", final=False)) == reply
+    assert [post.texts for post in double.posts] == [["hello"]]
+    assert double.feedback_buttons == 1
+
+
 async def test_a_repeat_of_what_was_deleted_is_posted(double: DiscordDouble, messages: Messages) -> None:
     first = await messages.post(message(double, "hel", final=False))
     await messages.delete(first, message(double))
