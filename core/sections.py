@@ -243,6 +243,7 @@ class Inbox(Section):
 
     max_chars: int = Field(8000, ge=1, le=100_000)
     max_waiting: int = Field(50, ge=1)
+    max_people: int = Field(1000, ge=0)
     person_per_minute: float = Field(20, ge=0)
     person_burst: float = Field(60, ge=1)
     workspace_per_minute: float = Field(0, ge=0)

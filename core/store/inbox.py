@@ -93,15 +93,15 @@ class Inbox:
 
         Raises StoreUnavailable: then the platform must not be acknowledged.
         """
-        done = self._take_in(event, self._limits.of(event), spare=limits.SPARE if limits.is_free(event) else 0)
+        done = self._take_in(event, self._limits.of(event), free=limits.is_free(event))
         if isinstance(done, Refusal) and self._limits.is_urgent(event):
             if done.first:  # nobody is told of this refusal, so the next one must be
                 with translated():
                     self._redis.delete(keys.slowed(event.person))
-            done = self._take_in(event, (), spare=limits.SPARE)
+            done = self._take_in(event, (), free=True)
         return done
 
-    def _take_in(self, event: MessageEvent, buckets: Sequence[limits.Limit], spare: int) -> Accepted | Refusal:
+    def _take_in(self, event: MessageEvent, buckets: Sequence[limits.Limit], *, free: bool) -> Accepted | Refusal:
         person = event.person
         state, *rest = self._accept(
             [
@@ -113,12 +113,13 @@ class Inbox:
                 keys.later(person),
                 keys.slowed(person),
                 keys.LINE,
+                keys.outbox(event.address.outbox),
                 *(bucket.key for bucket in buckets),
             ],
             [
                 event.model_dump_json(exclude_defaults=True),
                 int(self._settings.seen_days * 86400),
-                self._settings.max_waiting + spare,
+                self._settings.max_waiting + (limits.SPARE if free else 0),
                 person,
                 max(self._lease_ms, 2000),  # a wake-up that is not taken by then was lost
                 self._wake_up(person),
@@ -126,10 +127,12 @@ class Inbox:
                 keys.heard(event.address.outbox),
                 Heard(event_id=event.id, address=event.address, person=person).model_dump_json(),
                 limits.TOLD_MS,
+                0 if free or event.address.channel == limits.OWN_MACHINE else self._settings.max_people,
+                limits.CROWDED_MS,
                 *(number for bucket in buckets for number in (bucket.interval_ms, bucket.burst)),
             ],
         )
-        if state in ("full", "slow"):
+        if state in ("full", "slow", "crowded"):
             which, wait_ms, first = map(int, rest)
             return Refusal(state, buckets[which - 1].whose if which else "person", wait_ms / 1000, bool(first))
         return cast(Accepted, state)

@@ -16,6 +16,7 @@ from core.store import keys
 
 FREE = ("stop", "help", "forget")  # never limited: they make the bot do less, and cost no model
 SPARE = 10  # messages for which there is room beyond [inbox] max_waiting: these commands, and words of a crisis
+CROWDED_MS = 60_000  # who is one too many is asked to come again after so long; when it is better nobody knows
 TOLD_MS = 60_000  # who was told that it is too much is not told again for so long, at least
 OWN_MACHINE = "terminal"  # who sits there owns all this; a file that is piped in may be long
 
@@ -34,11 +35,12 @@ class Limit:
 class Refusal:
     """A message that was not taken, and nothing was changed.
 
-    ``why``: "full" when too many of this person's messages wait, else "slow", and ``whose`` limit it was. After
-    ``wait_s`` seconds it would be taken. ``first``: the person was not told lately.
+    ``why``: "full" when too many of this person's messages wait, "crowded" when too many people do, else "slow", and
+    ``whose`` limit it was. After ``wait_s`` seconds it would be taken; if "crowded", it may be. ``first``: the person
+    was not told lately.
     """
 
-    why: Literal["full", "slow"]
+    why: Literal["full", "slow", "crowded"]
     whose: Literal["person", "workspace"] = "person"
     wait_s: float = 0
     first: bool = True

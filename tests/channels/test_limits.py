@@ -15,6 +15,7 @@ from tests.waiting import eventually
 def double(request: pytest.FixtureRequest, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
     monkeypatch.setenv("RAPPORT_INBOX__PERSON_PER_MINUTE", "1")
     monkeypatch.setenv("RAPPORT_INBOX__PERSON_BURST", "2")
+    monkeypatch.setenv("RAPPORT_INBOX__MAX_PEOPLE", "2")
     double = DOUBLES[request.param]()
     with surroundings(double, monkeypatch):
         channel = ChannelThread(double.name, redis_url)
@@ -41,3 +42,16 @@ def test_a_person_over_the_limit_is_told_once_when_to_go_on(double: Double, work
     assert not any("message 3" in text for text in texts(double))
     assert len(texts(double)) == 4
     assert store.redis.keys("rapport:inbox:*") == []
+
+
+def test_one_too_many_is_told_to_come_again(double: Double, worker: Worker) -> None:
+    with worker.busy():
+        first, second = "one of those who wait", "the last one who may"
+        double.say(first)
+        double.say(second, user="bob")
+        eventually(lambda: len(double.acknowledged) == 2)
+        double.say("too late", user="cyd")
+        eventually(lambda: any("More people write to me" in text for text in texts(double, user="cyd")))
+    settled(double, f"you said {first}")
+    settled(double, f"you said {second}", user="bob")
+    assert len(texts(double, user="cyd")) == 1

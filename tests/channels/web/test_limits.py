@@ -24,3 +24,14 @@ def test_a_caller_is_told_each_time(make_stack: Callable[..., Stack]) -> None:
             assert 50 <= int(answer.headers["retry-after"]) <= 60
         assert post("bob").status_code == 504
     assert stack.store.redis.llen(keys.inbox("web:api:ada")) == 1
+
+
+def test_one_too_many_is_told_to_come_again(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(inbox={"max_people": 1}, reply_timeout_s=0.1)
+    with stack.client() as client:
+        assert client.post("/chat", json={"message": "hi", "user": "ada"}).status_code == 504, "taken"
+        answer = client.post("/chat/stream", json={"message": "hi", "user": "bob"})
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "60"
+    assert answer.json()["error"]["code"] == "crowded"
+    assert stack.store.redis.llen(keys.inbox("web:api:bob")) == 0

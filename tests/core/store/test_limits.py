@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core import settings
 from core.dialogue import Address
-from core.events import MessageEvent
+from core.events import MessageEvent, Reply
 from core.store import Refusal, Store, keys
 
 ADDRESS = Address(channel="test", space="ada")
@@ -165,6 +165,33 @@ def test_words_of_a_crisis_are_heard_whatever_the_limit_says(store: Store) -> No
     assert refused(store, 5) == Refusal("slow", wait_s=pytest.approx(INTERVAL_S, abs=5)), "and this is to be told"
     assert store.inbox.accept(event(6, text="I want to kill myself")) == "accepted"
     assert not refused(store, 7).first, "it was told"
+
+
+def test_when_too_many_people_wait_newcomers_are_told_to_come_again(make_store: MakeStore) -> None:
+    store = make_store(max_people=2)
+    assert [taken(store, 1, user=user) for user in ("ada", "bob")] == [[True], [True]]
+    assert refused(store, 1, "cyd") == Refusal("crowded", wait_s=60)
+    assert refused(store, 2, "cyd") == Refusal("crowded", wait_s=60, first=False)
+    assert taken(store, 2, user="ada") == [True], "who waits already may go on"
+    assert store.inbox.accept(event(3, "cyd", "/stop")) == "accepted"
+    assert store.inbox.accept(event(4, "dan", "I want to kill myself")) == "accepted"
+    own = Address(channel="terminal", space="eve")
+    assert store.inbox.accept(event(5, "eve", address=own)) == "accepted"
+
+
+def test_replies_that_their_network_has_not_taken_count_as_people_who_wait(make_store: MakeStore) -> None:
+    store = make_store(max_people=2)
+    taken(store, 1)
+    claim = store.inbox.claim(PERSON, "worker")
+    assert claim
+    reply = Reply(id="r", address=ADDRESS, text="ok", in_reply_to=claim.event_ids, person=PERSON)
+    store.inbox.commit(claim, 1, [], reply, erase=False, go_on=False)
+    assert taken(store, 1, user="bob") == [True]
+    assert refused(store, 1, "cyd").why == "crowded"
+    other = Address(channel="other", space="cyd")
+    assert store.inbox.accept(event(2, "cyd", address=other)) == "accepted", "another network takes its replies"
+    store.redis.delete(keys.outbox("test"), keys.WAITING)
+    assert taken(store, 3, user="cyd") == [True]
 
 
 def test_a_terminal_is_its_owners(store: Store) -> None:
