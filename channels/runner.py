@@ -268,8 +268,8 @@ def _error_of(refusal: Refusal) -> InputError:
         return InputError("too_many", text, retry_after_s=5, told=not refusal.first)
     when = math.ceil(refusal.wait_s)
     if refusal.why == "crowded":
-        text = "More people write to me just now than I can answer. I did not take that message: please send it again in "
-        return InputError("crowded", f"{text}a minute or two.", retry_after_s=when, told=not refusal.first)
+        text = "More people write to me just now than I can answer. I did not take that message: please send it again "
+        return InputError("crowded", f"{text}in a minute or two.", retry_after_s=when, told=not refusal.first)
     in_words = f"{when} second{'s' if when > 1 else ''}" if when < 90 else f"{math.ceil(when / 60)} minutes"
     what = "You write" if refusal.whose == "person" else "People write to me here"
     text = f"{what} faster than I can follow. I did not take that message: please send it again in {in_words}."

@@ -68,8 +68,8 @@ ERRORS = {
     415: "Not application/json.",
     422: "A field is missing or wrong, or the message is empty.",
     429: "Too many messages of this person wait for an answer, or they write too fast: Retry-After says when to go on.",
-    503: "Too many people wait for an answer (Retry-After says when to come again), the store is away, so that nothing can "
-    "be taken or read, or the bot is being restarted.",
+    503: "Too many people wait for an answer (Retry-After says when to come again), the store is away, so that nothing "
+    "can be taken or read, or the bot is being restarted.",
     504: "The reply takes longer. It will be in the history, unless it is that to a command: send that again.",
 }
 
