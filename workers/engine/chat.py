@@ -19,10 +19,10 @@ from workers.engine.generation import Generator
 from workers.engine.judge import Judge
 from workers.engine.line import Line
 from workers.engine.loading import LoadedChat, end_tokens, load_chat
-from workers.engine.passes import slot_model
+from workers.engine.passes import portion, slot_model
 from workers.engine.prompting import PersonaRenderer, encoder_limit, renderer_for
 from workers.engine.request import Generation, Wish
-from workers.engine.scheduler import PORTION_CPU, PORTION_GPU, Scheduler
+from workers.engine.scheduler import Scheduler
 from workers.engine.whole import WholeCalls
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class ChatEngine:
                     self._judge,
                     end_tokens(chat),
                     settings.repetition_penalty,
-                    PORTION_CPU if chat.device.type == "cpu" else PORTION_GPU,
+                    portion(model, chat.device),
                 )
             log.warning("%s writes in batches of whole calls", type(chat.model).__name__)
         generator = Generator(chat, settings, self.max_new_tokens)

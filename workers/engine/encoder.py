@@ -20,6 +20,7 @@ from core.dialogue import Reading, Sentiment
 from core.errors import EngineBroken, EngineError, GenerationFailed
 from core.sections import SentimentSettings
 from workers.engine.loading import load_config, missing, pick_device, pick_dtype
+from workers.engine.precision import fast_dtype
 from workers.engine.sentiment import HEAD_FILE, LABELS, ClassifierReader, StarterReader, spell_symbols
 
 log = logging.getLogger(__name__)
@@ -36,12 +37,6 @@ _NO_OPINION = Sentiment(label="neutral", scores=dict.fromkeys(LABELS, 1 / len(LA
 _Job = tuple[list[int], "Future[Reading]"]
 # A reading takes about 12 kB. Kept under a digest, so that no text outlives in memory what its writer erases.
 _KEPT = 512
-
-
-def _starter_dtype(device: torch.device) -> torch.dtype:
-    """Return bfloat16 also for a CPU that multiplies matrices of it (docs/decisions/013-encoder.md)."""
-    matrix_units = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
-    return torch.bfloat16 if matrix_units else pick_dtype(device)
 
 
 class Encoder:
@@ -85,7 +80,7 @@ class Encoder:
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             if (Path(source) / HEAD_FILE).is_file():
-                reader = StarterReader(source, _starter_dtype(device))
+                reader = StarterReader(source, fast_dtype(device))  # docs/decisions/013-encoder.md
             else:
                 reader = ClassifierReader(source, config, pick_dtype(device), setting)
         except EngineError:

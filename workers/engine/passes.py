@@ -4,6 +4,7 @@ Which rows take part in a pass is decided in scheduler.py.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from transformers import DynamicCache
 
 from core.errors import SettingsError
 from core.sections import Generation as GenerationSettings
-from workers.engine.judge import first_line
+from workers.engine.judge import first_line, out_of_memory
 from workers.engine.loading import LoadedChat
 from workers.engine.slots import Slots, Window, slot_bytes
 
@@ -22,6 +23,12 @@ _GIB = 2**30
 _CPU_GIB = 1.0
 _GPU_SHARE = 0.8  # of what is free once the model is loaded; the rest is for what a pass itself needs
 _IDLE = 3  # so many conversations are remembered for each that can run, if there is room
+# Tokens of prompts that are read at once: enough to keep the arithmetic busy, few enough not to hold up who writes.
+# A graphics card is that fast with the most; on a CPU it is found out how many a pause of so many seconds allows.
+_PORTION_GPU = 2048
+_PORTIONS_CPU = (64, 128, 256, 512, 1024)
+_PAUSE_S = 0.12
+_WIDTH = 128
 _PROBE = "Hello there, how are you today? What have you been up to since we last spoke?"
 # How far scores may be off, in parts of the largest. With int8 the rounding depends on who else is in a pass.
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
@@ -94,6 +101,37 @@ class SlotModel:
             mask = torch.zeros(dark.shape, dtype=self._dtype, device=self._device)
             masks[kind] = mask.masked_fill_(dark, torch.finfo(self._dtype).min)
         return masks if len(masks) > 1 else masks[self._kinds[0]]
+
+
+def portion(model: SlotModel, device: torch.device) -> int:
+    """Return how many tokens of prompts the model may read at once, found out by doing it."""
+    if device.type != "cpu":
+        return _PORTION_GPU
+    found = _PORTIONS_CPU[0]
+    for size in _PORTIONS_CPU[1:]:
+        rows = min(max(1, size // _WIDTH), model.rows)
+        width = size // rows
+        if width > model.slots.context:
+            break
+        try:
+            if _seconds(model, rows, width) > _PAUSE_S:
+                break
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            break
+        found = size
+    return found
+
+
+def _seconds(model: SlotModel, rows: int, width: int) -> float:
+    """Return how long so many rows of so many tokens take; twice, as the first pass of a shape takes longer."""
+    taken = []
+    for _ in range(2):
+        began = time.perf_counter()
+        model.read(0, [[0] * width] * rows)
+        taken.append(time.perf_counter() - began)
+    return min(taken)
 
 
 def slot_model(chat: LoadedChat, settings: GenerationSettings, context: int) -> SlotModel | None:

@@ -16,6 +16,12 @@ from core.errors import SettingsError
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """Return bfloat16, also for a CPU that multiplies matrices of it; float32 for others, which are slow with it."""
+    has_units = device.type != "cpu" or torch.cpu.get_capabilities().get("amx_bf16", False)
+    return torch.bfloat16 if has_units else torch.float32
+
+
 def check(precision: str, device: torch.device, section: str = "generation") -> None:
     """Raise SettingsError if this device cannot have this precision."""
     setting = f'Setting [{section}] precision = "{precision}"'
@@ -33,8 +39,8 @@ def check(precision: str, device: torch.device, section: str = "generation") -> 
 def loading(precision: str, device: torch.device) -> dict[str, Any]:
     """Return the arguments for ``from_pretrained``."""
     if device.type == "cpu":
-        # float32 is the base of int8, and what a CPU without units of its own for half precision is fastest with.
-        return {"dtype": _DTYPES.get(precision, torch.float32)}
+        base = torch.float32 if precision == "int8" else fast_dtype(device)
+        return {"dtype": _DTYPES.get(precision, base)}
     if precision in ("int8", "int4"):
         config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_8bit=precision == "int8",

@@ -24,9 +24,6 @@ from workers.engine.streaming import ReplyText
 
 log = logging.getLogger(__name__)
 
-# Tokens of prompts that are read at once: enough to keep the arithmetic busy, few enough not to be noticed.
-PORTION_CPU = 256
-PORTION_GPU = 2048
 _SMALLEST_PORTION = 32
 # Where memory was short, a little more is tried after so many good passes: it may have been a peak.
 _PASSES_BEFORE_MORE = 1000

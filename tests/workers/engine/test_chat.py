@@ -38,7 +38,7 @@ def blenderbot(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @contextmanager
 def serving(model: str | LoadedChat, **settings: object) -> Iterator[ChatEngine]:
-    values = {"device": "cpu", "temperature": 0, "max_new_tokens": 24, **settings}
+    values = {"device": "cpu", "precision": "fp32", "temperature": 0, "max_new_tokens": 24, **settings}
     if isinstance(model, LoadedChat):
         engine = ChatEngine(model, Generation.model_validate(values))
     else:

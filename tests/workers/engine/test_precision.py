@@ -57,6 +57,24 @@ def test_a_gpu_needs_bitsandbytes(name: str, monkeypatch: pytest.MonkeyPatch) ->
     precision.check("bf16", torch.device("cuda"))
 
 
+@pytest.mark.parametrize(("units", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_is_what_the_cpu_is_fast_with(
+    starter: str, monkeypatch: pytest.MonkeyPatch, units: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": units})
+    assert load_chat(Generation(model=starter, device="cpu")).model.dtype == dtype
+
+
+@pytest.mark.parametrize(("pause_s", "tokens"), [(0, 64), (1000, 1024)])
+def test_so_much_is_read_at_once_as_a_pause_allows(
+    starter: str, monkeypatch: pytest.MonkeyPatch, pause_s: float, tokens: int
+) -> None:
+    monkeypatch.setattr(passes, "_PAUSE_S", pause_s)
+    with serving(starter, batch=16) as engine:
+        assert isinstance(engine._batcher, Scheduler)
+        assert engine._batcher._portion == tokens
+
+
 def test_little_room_means_few_rows_and_is_said(starter: str, caplog: pytest.LogCaptureFixture) -> None:
     # 2 layers x 2 heads x 16 wide x keys and values x 4 bytes: 512 bytes a token, 256.5 KiB a slot
     with serving(starter, cache_gib=1.1e-3, batch=16) as engine:
