@@ -1,0 +1,45 @@
+"""All tests here have the marker ``crash`` and write into one table, which is printed at the end.
+
+``RAPPORT_CRASH_REPORT=path`` has it written into a file as well.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.crash.report import Table
+
+HERE = Path(__file__).parent
+FILE = os.environ.get("RAPPORT_CRASH_REPORT")
+_table = Table()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("crash")
+            # Each starts many processes: one file after the other on one core, files beside each other.
+            item.add_marker(pytest.mark.xdist_group(f"crash-{item.path.stem}"))
+
+
+@pytest.fixture
+def table() -> Table:
+    return _table
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether all is to be done (``make crash``), or what every change must pass."""
+    return bool(request.config.getoption("--crash") == "full")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _table.rows:
+        return
+    terminalreporter.section("faults")
+    for line in _table.lines():
+        terminalreporter.write_line(line)
+    if FILE:
+        Path(FILE).write_text("\n".join(_table.lines()) + "\n", "utf-8")
