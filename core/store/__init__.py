@@ -3,6 +3,7 @@
 import redis
 
 from core.settings import Settings
+from core.store.api_keys import ApiKey, ApiKeys
 from core.store.connection import connect, translated
 from core.store.counts import Counts
 from core.store.dead import Letters
@@ -18,6 +19,8 @@ from core.store.queues import Queues
 from core.store.workers import Workers, WorkerSign
 
 __all__ = [
+    "ApiKey",
+    "ApiKeys",
     "Bucket",
     "Claim",
     "Counts",
@@ -52,6 +55,7 @@ class Store:
         self.letters = Letters(self.redis, queues, wake_up)
         self._letters_kept = settings.dead_letters.keep
         self.people = People(self.redis, settings.history)
+        self.api_keys = ApiKeys(self.redis)
         self.counts = Counts(self.redis)
         self.workers = Workers(self.redis, settings.inbox.lease_s)
         self.overview = Overview(self.redis, queues.all)

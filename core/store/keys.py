@@ -31,12 +31,14 @@
 | rapport:trouble:PERSON | string, expires | why the last attempt at the head of the inbox failed |
 | rapport:dead | stream | dead letters: what could not be delivered or answered, with the reason |
 | rapport:dead-ever | counter | how many dead letters there ever were |
+| rapport:api-keys | hash | who may call the web channel: name -> SHA-256 of their key, since when |
 | celery[.MODEL] | list | Celery's queues, one a model of [models]: wake-ups |
 """
 
 import hashlib
 
 PREFIX = "rapport:"
+API_KEYS = PREFIX + "api-keys"
 COUNTS = PREFIX + "counts"
 DEAD = PREFIX + "dead"
 DEAD_EVER = PREFIX + "dead-ever"
