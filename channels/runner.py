@@ -263,6 +263,10 @@ class Runner:
 
 
 def _error_of(refusal: Refusal) -> InputError:
+    if refusal.why == "denied":  # silence where nobody waits: who is kept out must not be able to make us write
+        return InputError(
+            "not_allowed", "I am not allowed to talk with you here. Whoever runs me decides that.", told=True
+        )
     if refusal.why == "full":
         text = "I am still working on your earlier messages. Wait for my answer, then go on."
         return InputError("too_many", text, retry_after_s=5, told=not refusal.first)

@@ -1,6 +1,7 @@
 """The one table of bot commands. Every channel registers from it; the responder runs them.
 
-A command never reaches a model. What it changes is part of the commit of its reply (Effect).
+Those for admins alone stand in no menu and no list, and to everybody else they are no commands. A command never
+reaches a model. What it changes is part of the commit of its reply (Effect).
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class Situation:
-    """What a command may look at. ``letters`` reads the dead letters of all, so it is called where they are needed."""
+    """What a command may look at. ``letters`` and ``status`` read a lot, so they are called where they are needed.
+
+    ``admin``: the person may use the commands of admins.
+    """
 
     bot_name: str
     event: MessageEvent
@@ -33,11 +37,13 @@ class Situation:
     history: Sequence[Turn]
     mood: MoodSettings
     letters: Callable[[], Sequence[Letter]] = tuple
+    status: Callable[[], Sequence[str]] = tuple
+    admin: bool = False
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command; ``private`` ones answer only where nobody else reads, as they show what was said in private.
+    """One command; ``private`` ones answer only where nobody else reads. ``admin``: for named admins alone.
 
     ``details`` is what /help says of it alone. ``argument`` is the name of what may follow it, with ``choices``.
     """
@@ -47,16 +53,22 @@ class Command:
     details: str
     run: Callable[[Situation], Effect]
     private: bool = False
+    admin: bool = False
     argument: str | None = None
     choices: tuple[str, ...] = ()
 
 
-def parse(text: str) -> Command | None:
+def parse(text: str, *, admin: bool = False) -> Command | None:
     """Return the command that this text calls, or None. ``argument`` has the words after it."""
     words = text.split(maxsplit=1)
     if not words or not words[0].startswith("/"):
         return None
-    return TABLE.get(words[0][1:].lower())
+    return known(admin=admin).get(words[0][1:].lower())
+
+
+def known(*, admin: bool) -> dict[str, Command]:
+    """Return the commands that there are for an admin or for anybody else."""
+    return TABLE | ADMIN if admin else TABLE
 
 
 def argument(text: str) -> str:
@@ -67,17 +79,19 @@ def argument(text: str) -> str:
 def run(command: Command, situation: Situation) -> Effect:
     """Run a command, unless the place is too public for it."""
     if command.private and not (situation.event.address.direct or situation.event.discreet):
-        return Effect(f"/{command.name} shows what you told me, so I only answer it in a direct message.")
+        what = "how I am run" if command.admin else "what you told me"
+        return Effect(f"/{command.name} shows {what}, so I only answer it in a direct message.")
     return command.run(situation)
 
 
 def _help(situation: Situation) -> Effect:
     prefix = situation.event.prefix
-    asked = TABLE.get(situation.argument.lower().removeprefix("/"))
+    there = known(admin=situation.admin)
+    asked = there.get(situation.argument.lower().removeprefix("/"))
     if asked:
         return Effect(f"`{prefix}{asked.name}` {asked.summary}. {asked.details}")
     lines = [f"I'm {situation.bot_name}. Just write to me as you would to a person. I also know these commands:"]
-    lines += [f"- `{prefix}{command.name}` {command.summary}" for command in TABLE.values()]
+    lines += [f"- `{prefix}{command.name}` {command.summary}" for command in there.values()]
     return Effect("\n".join(lines))
 
 
@@ -168,48 +182,60 @@ def _stop(_: Situation) -> Effect:
     return Effect("Okay, I stopped.")
 
 
-TABLE = {
-    command.name: command
-    for command in (
-        Command(
-            "help",
-            "shows this list",
-            "Name a command after it to read more about that one.",
-            _help,
-            argument="command",
-            choices=("help", "new", "mood", "export", "forget", "stop"),
-        ),
-        Command(
-            "new",
-            "starts afresh; nothing is erased",
-            "What was said before stays in your history, but I do not look at it any more.",
-            _new,
-        ),
-        Command(
-            "mood",
-            "says how I think you feel",
-            "I read it from your last messages. Only you see the answer.",
-            _mood,
-            private=True,
-        ),
-        Command(
-            "export",
-            "hands over everything I keep about you",
-            "Every message with its date and the mood that I read from it. Only you see the answer.",
-            _export,
-            private=True,
-        ),
-        Command(
-            "forget",
-            "erases everything I keep about you",
-            "At once and for good: messages, moods and ratings. There is no way back.",
-            _forget,
-        ),
-        Command(
-            "stop",
-            "ends a reply that I am writing",
-            "What I have written by then stays.",
-            _stop,
-        ),
-    )
-}
+def _status(situation: Situation) -> Effect:
+    return Effect("\n".join(f"- {line}" for line in situation.status()))
+
+
+_ALL = (
+    Command(
+        "help",
+        "shows this list",
+        "Name a command after it to read more about that one.",
+        _help,
+        argument="command",
+        choices=("help", "new", "mood", "export", "forget", "stop"),
+    ),
+    Command(
+        "new",
+        "starts afresh; nothing is erased",
+        "What was said before stays in your history, but I do not look at it any more.",
+        _new,
+    ),
+    Command(
+        "mood",
+        "says how I think you feel",
+        "I read it from your last messages. Only you see the answer.",
+        _mood,
+        private=True,
+    ),
+    Command(
+        "export",
+        "hands over everything I keep about you",
+        "Every message with its date and the mood that I read from it. Only you see the answer.",
+        _export,
+        private=True,
+    ),
+    Command(
+        "forget",
+        "erases everything I keep about you",
+        "At once and for good: messages, moods and ratings. There is no way back.",
+        _forget,
+    ),
+    Command(
+        "stop",
+        "ends a reply that I am writing",
+        "What I have written by then stays.",
+        _stop,
+    ),
+    Command(
+        "status",
+        "says how I am run",
+        "Workers, what waits, dead letters and versions, in short; `rapport status` says more. For named admins alone.",
+        _status,
+        private=True,
+        admin=True,
+    ),
+)
+# What everybody has, and what is registered and listed; and what named admins have besides.
+TABLE = {command.name: command for command in _ALL if not command.admin}
+ADMIN = {command.name: command for command in _ALL if command.admin}

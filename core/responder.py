@@ -19,6 +19,7 @@ from core.tone import Felt, choose_tone, recently_felt
 ReadMood = Callable[[str], Reading]
 AllTurns = Callable[[str], Sequence[Turn]]
 LettersOf = Callable[[str], Sequence[Letter]]
+Called = Callable[[MessageEvent], commands.Command | None]
 Generate = Callable[[Prompt, Callable[[str], None]], Completion]
 # Called with the id of a reply being written, and with what makes a draft of it if there is anything to be shown:
 # that costs a check, so it is left to when a draft really goes out.
@@ -46,7 +47,7 @@ class Responder:
     """Answers one turn at a time; thread-safe as long as the callables are.
 
     ``budget`` is the number of tokens that a prompt may have. ``all_turns`` reads a person's whole history, ``letters``
-    their dead letters, which commands want; replies do with the latest turns.
+    their dead letters, ``status`` how everything is, which commands want; replies do with the latest turns.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Responder:
         budget: int,
         all_turns: AllTurns,
         letters: LettersOf = lambda person: (),
+        status: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._settings = settings
         self._read_mood = read_mood
@@ -67,11 +69,12 @@ class Responder:
         self._budget = budget
         self._all_turns = all_turns
         self._letters = letters
+        self._status = status
 
     def respond(self, events: Sequence[MessageEvent], history: Sequence[Turn], on_draft: OnDraft) -> Answer:
         """Answer the first turn of the waiting events; EngineError passes through when generation fails."""
-        burst = next_turn(events)
-        command = commands.parse(burst[0].text)
+        burst = next_turn(events, self._called)
+        command = self._called(burst[0])
         if command:
             return self._obey(command, burst[0])
         # Before any model: this answer must come even if they are busy or broken.
@@ -84,11 +87,15 @@ class Responder:
 
     def apologise(self, events: Sequence[MessageEvent]) -> Answer:
         """Answer the first turn with the honest apology of the settings: generation failed for good."""
-        burst = next_turn(events)
+        burst = next_turn(events, self._called)
         reply = _reply(burst, self._settings.bot.apology, finish_reason="failed")
         # The apology itself stays out of the history: later replies should not learn from it.
         turns = (_user_turn(event, None).model_copy(update={"failed": True}) for event in burst)
         return Answer(len(burst), reply, tuple(turns), unanswered=True)
+
+    def _called(self, event: MessageEvent) -> commands.Command | None:
+        """Return the command that this message calls, if its sender may."""
+        return commands.parse(event.text, admin=self._settings.access.is_admin(event.person))
 
     def _obey(self, command: commands.Command, event: MessageEvent) -> Answer:
         history = self._all_turns(event.person)
@@ -99,6 +106,8 @@ class Responder:
             history,
             self._settings.mood,
             lambda: self._letters(event.person),
+            self._status,
+            self._settings.access.is_admin(event.person),
         )
         effect = commands.run(command, situation)
         reply = _reply([event], effect.text, finish_reason="command")
@@ -204,17 +213,21 @@ class Responder:
         return None, (f"refused {first}", f"refused {second}", "replaced")
 
 
-def next_turn(events: Sequence[MessageEvent]) -> list[MessageEvent]:
+def _of_everybody(event: MessageEvent) -> commands.Command | None:
+    return commands.parse(event.text)
+
+
+def next_turn(events: Sequence[MessageEvent], called: Called = _of_everybody) -> list[MessageEvent]:
     """Return the leading events that are one turn: a command alone, else all from one place up to a command.
 
     People write in bursts; a burst gets one reply.
     """
     first = events[0]
     burst = [first]
-    if commands.parse(first.text):
+    if called(first):
         return burst
     for event in events[1:]:
-        if (event.address, event.discreet) != (first.address, first.discreet) or commands.parse(event.text):
+        if (event.address, event.discreet) != (first.address, first.discreet) or called(event):
             break
         burst.append(event)
     return burst

@@ -12,6 +12,8 @@ from core import remote
 
 # Conversations that a note can be sent to without having been asked there.
 NOTIFY = r"slack:[A-Z0-9]+/[A-Z0-9]+|telegram:-?\d+(?:/\d+)?|discord:\d+"
+# A channel, one of its workspaces, or one person, as persons' keys have it; "*" is any workspace or anybody.
+PLACE = r"(?:terminal|web|slack|telegram|discord)(?::[^:\s]+(?::\S.*)?)?"
 # What a person can feel, from the gravest to the lightest (core/tone.py chooses by this order), and how the reply
 # should sound. settings.toml overrides it key by key. The names are words that the starter model has learnt.
 TONES: dict[str, dict[str, str | float | tuple[float, float]]] = {
@@ -205,6 +207,7 @@ class Safety(Section):
     notify_pause_h: float = Field(1, gt=0, le=720)
     calm_abuse: bool = True
     check_replies: bool = True
+    links: tuple[str, ...] = ()
     refused_message: str = "I have no good answer to that. Could you say it in other words, or tell me a little more?"
     helplines: dict[str, str] = {"default": "https://findahelpline.com lists free helplines for your country"}
 
@@ -214,6 +217,14 @@ class Safety(Section):
         if "{helpline}" not in text:
             raise ValueError("it must have {helpline} where the helpline is to be named")
         return text
+
+    @field_validator("links")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(r"\*|[a-z0-9-]+(\.[a-z0-9-]+)*", host):
+                raise ValueError(f'"{host}" must be a host in small letters, such as "example.org", or "*" for all')
+        return hosts
 
     @field_validator("notify")
     @classmethod
@@ -228,6 +239,45 @@ class Safety(Section):
         if not table.get("default", "").strip():
             raise ValueError('it must have a row "default", for countries without a row')
         return {name if name == "default" else name.upper(): text for name, text in table.items()}
+
+
+class Access(Section):
+    """Whom the bot listens to, and who may ask how it is. See PLACE for what an entry may be."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    admins: tuple[str, ...] = ()
+
+    @field_validator("allow", "deny", "admins")
+    @classmethod
+    def _are_places(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            if not re.fullmatch(PLACE, entry):
+                text = 'must be a channel, a workspace or a person, such as "slack", "slack:T0123" or "telegram:*:42"'
+                raise ValueError(f'"{entry}" {text}')
+        return entries
+
+    @field_validator("admins")
+    @classmethod
+    def _are_persons(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            if entry.count(":") < 2 or entry.endswith(":*"):
+                raise ValueError(f'"{entry}" must be one person, such as "slack:T0123:U0456"')
+        return entries
+
+    def admits(self, person: str) -> bool:
+        """Say whether the person with this key is listened to: not denied, and allowed if anybody must be."""
+        return not _is_among(self.deny, person) and (not self.allow or _is_among(self.allow, person))
+
+    def is_admin(self, person: str) -> bool:
+        """Say whether the person with this key may use the commands of admins."""
+        return _is_among(self.admins, person)
+
+
+def _is_among(entries: tuple[str, ...], person: str) -> bool:
+    parts = person.split(":", 2)
+    wanted = (entry.split(":", 2) for entry in entries)
+    return any(all(want in ("*", part) for want, part in zip(entry, parts, strict=False)) for entry in wanted)
 
 
 class History(Section):

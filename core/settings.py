@@ -19,6 +19,7 @@ from pydantic_settings import SettingsError as SourceError
 from core.errors import SettingsError
 from core.sections import (
     TONES,
+    Access,
     Bot,
     DeadLetters,
     Generation,
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     tone: dict[str, ToneRow] = Field({}, validate_default=True)
     mood: Mood = Mood()
     safety: Safety = Safety()
+    access: Access = Access()
     history: History = History()
     inbox: Inbox = Inbox()
     dead_letters: DeadLetters = DeadLetters()

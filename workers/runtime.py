@@ -105,6 +105,7 @@ class Runtime:
             budget=models.budget,
             all_turns=store.people.history,
             letters=store.letters.of,
+            status=store.brief,
         )
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)

@@ -25,7 +25,7 @@ from channels.slack.parse import CHANNEL, WHAT_CAN_YOU_DO, parse, parse_slash, p
 from channels.slack.settings import Slack
 from channels.slack.teams import Team, Teams
 from channels.slack.trouble import asked
-from core import logs
+from core import logs, settings
 from core.errors import DeliveryError, InputError, StoreUnavailable
 from core.events import MessageEvent
 from core.store import Store, Verdict
@@ -219,7 +219,8 @@ class Handlers:
             team = self._team(form)
             if team is None:
                 return {"text": "This workspace is not set up yet."}
-            event = parse_slash(form, team.me, await self._teams.names(team, people_in(form, team.me)))
+            admin = settings.load().access.is_admin(f"{CHANNEL}:{team.me.team}:{form['user_id']}")
+            event = parse_slash(form, team.me, await self._teams.names(team, people_in(form, team.me)), admin=admin)
             await asyncio.to_thread(self._answers.remember, event, form["response_url"])
             await accept(event)
         except InputError as error:

@@ -81,13 +81,16 @@ def parse(
     )
 
 
-def parse_slash(form: Mapping[str, Any], me: Me, names: Mapping[str, str] | None = None) -> MessageEvent:
+def parse_slash(
+    form: Mapping[str, Any], me: Me, names: Mapping[str, str] | None = None, *, admin: bool = False
+) -> MessageEvent:
     """Return the message of a slash command.
 
     "/rapport help" is the command /help, whose answer only its sender sees. "/rapport forget about work" is none, as
     nothing can follow that one, and what erases must not be called by mistake. Anything else is said to the bot in
     that place, for all to see: so neither is the address "direct" (people call commands in conversations with others,
-    too, and Slack does not tell these from the conversation with the bot).
+    too, and Slack does not tell these from the conversation with the bot). The commands of admins are commands if their
+    sender is an ``admin``, and words like others if not.
 
     Raises:
         KeyError, ValueError: The form is not what Slack documents.
@@ -95,7 +98,7 @@ def parse_slash(form: Mapping[str, Any], me: Me, names: Mapping[str, str] | None
     typed = (form.get("text") or "").strip()
     first, *rest = typed.split(maxsplit=1) or ["help"]
     called, argument = first.removeprefix("/").lower(), "".join(rest).strip()
-    is_command = _is_command(called, argument)
+    is_command = _is_command(commands.known(admin=admin).get(called), argument)
     known = names or {}
     text = f"/{called} {argument}".strip() if is_command else typed.removeprefix("/")
     return MessageEvent(
@@ -110,8 +113,7 @@ def parse_slash(form: Mapping[str, Any], me: Me, names: Mapping[str, str] | None
     )
 
 
-def _is_command(name: str, argument: str) -> bool:
-    command = commands.TABLE.get(name)
+def _is_command(command: commands.Command | None, argument: str) -> bool:
     if command is None or not argument:
         return command is not None
     if command.choices:

@@ -63,6 +63,7 @@ Lines that begin with a colon keep the connection open. Every error has the form
 ERRORS = {
     400: "No JSON, or not UTF-8.",
     401: "The key is missing or wrong (when one is set).",
+    403: "This user is not allowed to talk with the bot ([access] of its settings).",
     409: "A message with this id was answered before; the answer is in the history, unless it was a command.",
     413: "The message or the request is too long.",
     415: "Not application/json.",

@@ -15,7 +15,7 @@ from core.errors import InputError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-INPUT_STATUS = {"empty": 422, "too_long": 413, "too_many": 429, "too_fast": 429, "crowded": 503}
+INPUT_STATUS = {"not_allowed": 403, "empty": 422, "too_long": 413, "too_many": 429, "too_fast": 429, "crowded": 503}
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 AWAY = "My store is away, so I can neither take nor look up anything. Please try again in a moment."
 

@@ -4,6 +4,7 @@ import redis
 
 from core.settings import Settings
 from core.store.api_keys import ApiKey, ApiKeys
+from core.store.brief import brief
 from core.store.connection import connect, translated
 from core.store.counts import Counts
 from core.store.dead import Letters
@@ -51,7 +52,16 @@ class Store:
         self.redis: redis.Redis = connect(url)
         queues = Queues(settings)
         limits = Limits(settings.inbox, settings.safety)
-        self.inbox = Inbox(self.redis, settings.inbox, settings.history, settings.dead_letters, limits, queues, wake_up)
+        self.inbox = Inbox(
+            self.redis,
+            settings.inbox,
+            settings.history,
+            settings.dead_letters,
+            limits,
+            settings.access,
+            queues,
+            wake_up,
+        )
         self.letters = Letters(self.redis, queues, wake_up)
         self._letters_kept = settings.dead_letters.keep
         self.people = People(self.redis, settings.history)
@@ -75,6 +85,10 @@ class Store:
     def notes(self, channel: str) -> Notes:
         """Return the notes of a channel's adapter."""
         return Notes(self.redis, channel)
+
+    def brief(self) -> list[str]:
+        """Return how everything is, in a few lines."""
+        return list(brief(self.overview, self.workers, self.letters))
 
     def ping(self) -> None:
         """Raise StoreUnavailable if Redis does not answer."""

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from core.dialogue import Turn
 from core.errors import LeaseLost
 from core.events import Heard, MessageEvent, Reply
-from core.sections import DeadLetters
+from core.sections import Access, DeadLetters
 from core.sections import History as HistorySettings
 from core.sections import Inbox as InboxSettings
 from core.store import keys, limits
@@ -65,6 +65,7 @@ class Inbox:
         history: HistorySettings,
         letters: DeadLetters,
         limits: Limits,
+        access: Access,
         queues: Queues,
         wake_up: WakeUp,
     ) -> None:
@@ -73,6 +74,7 @@ class Inbox:
         self._history = history
         self._letters = letters
         self._limits = limits
+        self._access = access
         self._queues = queues
         self._wake_up = wake_up
         self._accept = script(client, "accept")
@@ -93,6 +95,8 @@ class Inbox:
 
         Raises StoreUnavailable: then the platform must not be acknowledged.
         """
+        if not self._access.admits(event.person):
+            return Refusal("denied", first=False)
         done = self._take_in(event, self._limits.of(event), free=limits.is_free(event))
         if isinstance(done, Refusal) and self._limits.is_urgent(event):
             if done.first:  # nobody is told of this refusal, so the next one must be

@@ -35,12 +35,12 @@ class Limit:
 class Refusal:
     """A message that was not taken, and nothing was changed.
 
-    ``why``: "full" when too many of this person's messages wait, "crowded" when too many people do, else "slow", and
-    ``whose`` limit it was. After ``wait_s`` seconds it would be taken; if "crowded", it may be. ``first``: the person
-    was not told lately.
+    ``why``: "denied" when [access] does not admit the person, "full" when too many of this person's messages wait,
+    "crowded" when too many people do, else "slow", and ``whose`` limit it was. After ``wait_s`` seconds it would be
+    taken; if "crowded", it may be. ``first``: the person was not told lately.
     """
 
-    why: Literal["full", "slow", "crowded"]
+    why: Literal["denied", "full", "slow", "crowded"]
     whose: Literal["person", "workspace"] = "person"
     wait_s: float = 0
     first: bool = True
