@@ -14,12 +14,13 @@ from celery import Celery
 from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
-from kombu import Connection
+from kombu import Connection, Queue
 
 from core import settings
 from core.store import keys
 
 DRAIN = "rapport.drain"
+NOBODY = ""  # the person of a wake-up that is but a pulse
 
 
 def broker_url(redis_url: str) -> str:
@@ -38,19 +39,32 @@ def _configuration() -> dict[str, Any]:
         "worker_pool": "threads",
         "worker_concurrency": settings.load().worker.threads,
         "worker_prefetch_multiplier": 1,
-        # With remote control on, a worker dies when Redis restarts; workers give signs of life of their own.
+        # With remote control on, a worker dies when Redis restarts; workers feel their own pulse.
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
         "worker_consumer": "workers.app:Consumer",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_transport_options": {"ack_emulation": False, "socket_timeout": 10, "socket_connect_timeout": 2},
+        "broker_transport_options": {
+            "ack_emulation": False,
+            # How long an answer of Redis is waited for; what may take longer (BRPOP) is asked for anew each second.
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            # A connection that fell silent without a close is given up after 4 to 7 s; by default it takes 51.
+            "health_check_interval": 3,
+        },
     }
 
 
 app = Celery("rapport")
 app.add_defaults(_configuration)  # read when it is first used: importing this module needs no settings
+
+
+def listen_to(queue: str) -> None:
+    """Have this worker take messages from one more queue; call it before its consumer starts."""
+    # Not declared: what declares a queue stays in Redis for ever, and this one is as short-lived as its worker.
+    app.amqp.queues.select_add(Queue(queue, no_declare=True))
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
@@ -93,6 +107,13 @@ class WakeUps:
 
     def __call__(self, person: str) -> str:
         """Return the message that wakes a worker for this person."""
+        return self._message(person, keys.queue(settings.load().model_for(person)))
+
+    def for_nobody(self, queue: str) -> str:
+        """Return a message for this queue that wakes nobody: a pulse."""
+        return self._message(NOBODY, queue)
+
+    def _message(self, person: str, queue: str) -> str:
         body = base64.b64encode(f"[[{json.dumps(person)}], {self._rest}".encode()).decode()
-        message = self._pattern.replace('"QUEUE"', f'"{keys.queue(settings.load().model_for(person))}"')
+        message = self._pattern.replace('"QUEUE"', json.dumps(queue))
         return message.replace('"TASK"', f'"{uuid.uuid4()}"').replace('"BODY"', f'"{body}"')

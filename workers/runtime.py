@@ -20,9 +20,10 @@ from core.errors import EngineBroken, EngineFull, LeaseLost, RapportError, Store
 from core.process import release
 from core.responder import Answer, ReadMood, Responder
 from core.settings import Settings
-from core.store import Claim, Store, WorkerSign
-from workers.app import WakeUps
+from core.store import Claim, Store, WorkerSign, keys
+from workers.app import NOBODY, WakeUps, listen_to
 from workers.drafts import DraftSender
+from workers.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Runtime:
     """Owns everything of a worker process. ``drain`` may be called from many threads.
 
     ``on_broken`` is called once when an engine cannot go on, from a thread that drains: the process must end then.
+    Without a ``pulse``, wake-ups come some other way than through Celery.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Runtime:
         models: Models,
         worker_id: str,
         on_broken: Callable[[], None] = lambda: None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -92,6 +95,7 @@ class Runtime:
         self._worker_id = worker_id
         self._on_broken = on_broken
         self._broken = False
+        self._pulse = pulse
         self._sign = _sign(worker_id, models.names, settings.worker.serves, ready=True)
         self._working: dict[str, _Work] = {}
         self._lock = threading.Lock()
@@ -112,14 +116,20 @@ class Runtime:
         self._keeper.start()
 
     @classmethod
-    def start(cls, settings: Settings, redis_url: str, on_broken: Callable[[], None]) -> "Runtime":
-        """Load the models and return the running runtime; raises RapportError if something is missing."""
+    def start(
+        cls, settings: Settings, redis_url: str, on_broken: Callable[[], None], on_stalled: Callable[[], None]
+    ) -> "Runtime":
+        """Load the models and return the running runtime; raises RapportError if something is missing.
+
+        ``on_stalled`` is called once when no wake-up reaches this process any more.
+        """
         from workers.models import load_models
 
         worker_id = (
             os.environ.get("RAPPORT_WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         )
-        store = Store(redis_url, settings, WakeUps())
+        wake_ups = WakeUps()
+        store = Store(redis_url, settings, wake_ups)
         began = time.monotonic()
         names = {"chat_model": settings.generation.model, "encoder": settings.sentiment.model}
         with _announced(
@@ -127,12 +137,29 @@ class Runtime:
         ):
             models = load_models(settings)
         log.info("models are loaded after %.1f s: %s", time.monotonic() - began, models.names)
-        return cls(settings, store, models, worker_id, on_broken)
+        queue = keys.pulse(worker_id)
+        listen_to(queue)
+        pulse = Pulse(store.workers, worker_id, lambda: wake_ups.for_nobody(queue), settings.worker.threads, on_stalled)
+        return cls(settings, store, models, worker_id, on_broken, pulse)
 
     @property
     def broken(self) -> bool:
-        """Has an engine given up, so that another process must take over?"""
-        return self._broken
+        """Has an engine given up, or do no wake-ups come, so that another process must take over?"""
+        return self._broken or bool(self._pulse and self._pulse.stalled)
+
+    def wake(self, person: str) -> None:
+        """Do what a wake-up says."""
+        assert self._pulse is not None
+        if person == NOBODY:
+            self._pulse.feel()
+        else:
+            with self._pulse.busy():
+                self.drain(person)
+
+    def take_no_more(self) -> None:
+        """Know that no wake-ups will come: the process is about to end."""
+        if self._pulse:
+            self._pulse.close()
 
     def drain(self, person: str) -> None:
         """Answer this person's waiting turns, one after the other, as long as the lease is ours."""
@@ -151,6 +178,7 @@ class Runtime:
 
     def close(self) -> None:
         """End the threads and models; leases that are still held run out."""
+        self.take_no_more()
         self._closing.set()
         self._keeper.join(timeout=5)
         self._drafts.close()
@@ -256,7 +284,7 @@ class Runtime:
         while True:
             try:
                 self._renew()
-                self._store.workers.beat(self._sign)
+                self._store.workers.beat(self._sign.model_copy(update={"ready": self._ready}))
                 self._store.inbox.sweep()
             except StoreUnavailable as error:
                 log.warning("leases cannot be renewed: %s", error)
@@ -264,6 +292,10 @@ class Runtime:
                 log.exception("unexpected error in the lease keeper")
             if self._closing.wait(pause_s):
                 return
+
+    @property
+    def _ready(self) -> bool:
+        return self._pulse is None or self._pulse.beats
 
     def _renew(self) -> None:
         with self._lock:

@@ -6,7 +6,7 @@ import signal
 import threading
 from typing import Any
 
-from celery.signals import setup_logging, worker_init, worker_shutdown
+from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 
 from core import logs, settings
 from core.errors import RapportError
@@ -16,6 +16,7 @@ from workers.runtime import Runtime
 log = logging.getLogger(__name__)
 
 END_S = 20.0  # a worker whose engine is broken has so long to end in order
+STALLED_END_S = 5.0  # one that no wake-up reaches: it may not hear that it is to end either, and nobody is answered
 _runtime: Runtime | None = None
 
 
@@ -30,7 +31,9 @@ def _start(**_: Any) -> None:
     global _runtime
     try:
         _logging()  # Celery asks for it only after this signal
-        _runtime = Runtime.start(settings.load(), settings.redis_url(), _end)
+        _runtime = Runtime.start(
+            settings.load(), settings.redis_url(), lambda: _end(END_S), lambda: _end(STALLED_END_S)
+        )
     except RapportError as error:
         log.critical("%s", error)
         raise SystemExit(1) from None
@@ -38,6 +41,12 @@ def _start(**_: Any) -> None:
         # Celery goes on after any error but SystemExit, and a worker without models would eat wake-ups.
         log.critical("the worker cannot start", exc_info=True)
         raise SystemExit(1) from None
+
+
+@worker_shutting_down.connect
+def _ending(**_: Any) -> None:
+    if _runtime:
+        _runtime.take_no_more()
 
 
 @worker_shutdown.connect
@@ -48,16 +57,16 @@ def _stop(**_: Any) -> None:
             raise SystemExit(os.EX_SOFTWARE)  # Celery's own code would be 0, which supervisors take for success
 
 
-def _end() -> None:
+def _end(patience_s: float) -> None:
     """End this process, in order if that can be done: a thread that hangs in a model cannot be ended."""
-    deadline = threading.Timer(END_S, _end_by_force)
+    deadline = threading.Timer(patience_s, _end_by_force, [patience_s])
     deadline.daemon = True
     deadline.start()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _end_by_force() -> None:
-    log.critical("this worker did not end within %.0f s and is ended by force", END_S)
+def _end_by_force(patience_s: float) -> None:
+    log.critical("this worker did not end within %.0f s and is ended by force", patience_s)
     logging.shutdown()
     os._exit(os.EX_SOFTWARE)
 
@@ -66,4 +75,4 @@ def _end_by_force() -> None:
 def drain(person: str) -> None:
     """Answer what waits in this person's inbox."""
     assert _runtime is not None
-    _runtime.drain(person)
+    _runtime.wake(person)

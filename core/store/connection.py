@@ -33,9 +33,10 @@ def _client(url: str) -> "redis.Redis":
     return redis.Redis.from_url(
         url,
         decode_responses=True,
-        socket_timeout=5,
+        # These find a connection that fell silent without a close, whatever lies between: no TCP keepalive is needed.
+        socket_timeout=5,  # longer than any blocking command here
         socket_connect_timeout=2,
-        health_check_interval=15,
+        health_check_interval=5,  # what idled so long is asked for a PONG before it is used, and so is a subscription
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=3),
     )
 

@@ -14,6 +14,7 @@
 | rapport:history:PERSON | list, expires | turns, oldest first |
 | rapport:leases:WORKER | set | persons a worker has leases on |
 | rapport:worker:WORKER | string, expires | a worker's sign of life |
+| rapport:pulse:WORKER | list, expires | a queue of Celery for one worker: its pulse, a wake-up for nobody |
 | rapport:outbox:CHANNEL[.PROCESS] | stream | replies to be sent; consumer group ``channel`` |
 | rapport:courier:CHANNEL[.PROCESS] | string, expires | the one process that sends what is in the outbox |
 | rapport:channel:CHANNEL | sorted set, expires | its processes (``ProcessSign``); score = until when each lives |
@@ -98,6 +99,11 @@ def leases(worker: str) -> str:
 def worker(worker_id: str) -> str:
     """A worker's sign of life."""
     return f"{PREFIX}worker:{worker_id}"
+
+
+def pulse(worker_id: str) -> str:
+    """A worker's own queue."""
+    return f"{PREFIX}pulse:{worker_id}"
 
 
 def outbox(channel: str) -> str:

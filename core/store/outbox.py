@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, cast
 import redis
 from pydantic import ValidationError
 
+from core.errors import StoreUnavailable
 from core.events import Draft, Heard, Reply
 from core.process import release
 from core.store import keys
@@ -20,6 +22,7 @@ from core.store.connection import script, translated
 log = logging.getLogger(__name__)
 
 COURIER_TTL_S = 5.0
+SILENT_S = 5.0  # a subscription may leave our question for a sign of life open that long
 ONE_PROCESS_TTL_S = 86400  # a process that does not come back to its outbox by then never will
 Entry = tuple[str, dict[str, str]]
 
@@ -196,11 +199,21 @@ class NewsFeed:
     def __init__(self, pubsub: Any, heard: str) -> None:
         self._pubsub = pubsub
         self._heard = heard
+        self._answered_at = time.monotonic()
 
     def next(self, timeout_s: float) -> Draft | Heard | None:
-        """Return what happened next, or None if nothing did in time."""
+        """Return what happened next, or None if nothing did in time.
+
+        Raises StoreUnavailable if Redis is away, be it that it does not answer: a subscription has to be opened anew.
+        """
         with translated():
             message = self._pubsub.get_message(timeout=timeout_s)
+        # redis-py asks a connection that is silent for a sign of life, but nothing follows if none comes.
+        now = time.monotonic()
+        if message or not self._pubsub.health_check_response_counter:
+            self._answered_at = now
+        elif now - self._answered_at > SILENT_S:
+            raise StoreUnavailable(f"Redis: a subscription has been silent for {SILENT_S:.0f} s")
         if not message:
             return None
         kind = Heard if message["channel"] == self._heard else Draft

@@ -8,9 +8,11 @@ from pydantic import BaseModel, ValidationError
 from core.store import keys
 from core.store.connection import translated
 
+PULSE_TTL_S = 60  # of a worker that was killed
+
 
 class WorkerSign(BaseModel):
-    """One worker that lives: its id, process and models. ``ready`` once its models are loaded.
+    """One worker that lives: its id, process and models. ``ready`` once these are loaded and wake-ups reach it.
 
     ``serves`` is the name in [models] of what it loaded; "" is [generation].
     """
@@ -37,10 +39,19 @@ class Workers:
         with translated():
             self._redis.set(keys.worker(sign.id), sign.model_dump_json(), px=self._ttl_ms)
 
+    def send_pulse(self, worker: str, message: str) -> None:
+        """Put a message into a worker's own queue, in place of the one before if that is still there."""
+        queue = keys.pulse(worker)
+        with translated(), self._redis.pipeline() as together:
+            together.delete(queue)
+            together.lpush(queue, message)
+            together.expire(queue, PULSE_TTL_S)
+            together.execute()
+
     def gone(self, worker: str) -> None:
         """Take the sign away: the worker has ended."""
         with translated():
-            self._redis.delete(keys.worker(worker))
+            self._redis.delete(keys.worker(worker), keys.pulse(worker))
 
     def alive(self) -> list[WorkerSign]:
         """Return the workers that have given a sign lately, but for those of releases that write it in another way."""
