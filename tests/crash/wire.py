@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -50,6 +50,7 @@ class Wire:
         self._redis = redis
         self._hold: Hold | None = None
         self._dead: set[asyncio.Task[None]] = set()
+        self._swallowing = False
         self._all: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="wire")
@@ -72,6 +73,16 @@ class Wire:
     def drop_without_a_word(self) -> None:
         """Pass nothing on any more on the connections that stand, and close none: a cable is pulled. New ones pass."""
         self._do(self._drop())
+
+    @contextmanager
+    def swallowing(self) -> Iterator[None]:
+        """The same for new ones while the block runs: they are let in and hear nothing, for good."""
+        self.drop_without_a_word()
+        self._swallowing = True
+        try:
+            yield
+        finally:
+            self._swallowing = False
 
     def close(self) -> None:
         self._do(self._close())
@@ -100,6 +111,8 @@ class Wire:
         own = asyncio.current_task()
         assert own
         self._all.add(own)
+        if self._swallowing:
+            self._dead.add(own)
         try:
             with suppress(OSError, asyncio.CancelledError, asyncio.IncompleteReadError):
                 far_reader, far_writer = await asyncio.open_unix_connection(self._redis)
