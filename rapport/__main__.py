@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core.errors import RapportError
-from rapport import dead, networks
+from rapport import dead, keys, networks
 
 app = typer.Typer(
     add_completion=False,
@@ -14,6 +14,7 @@ app = typer.Typer(
     help="A messaging bot that reads the mood and answers in a fitting tone.",
 )
 app.add_typer(dead.app, name="dead")
+app.add_typer(keys.app, name="keys")
 app.add_typer(networks.slack, name="slack")
 app.add_typer(networks.telegram, name="telegram")
 app.add_typer(networks.discord, name="discord")

@@ -18,8 +18,8 @@ from core.safety import helpline
 from core.sections import Generation
 from core.settings import Settings
 from core.store import Store
-from rapport import models, procfile
-from rapport.stack import OLDEST, connect, data_folder, find_server, running_url
+from rapport import keys, models, procfile
+from rapport.stack import OLDEST, answers, connect, data_folder, find_server, running_url
 
 State = Literal["fine", "off", "warning", "broken"]
 SIGNS: dict[State, str] = {
@@ -189,11 +189,14 @@ def _safety(conf: Settings) -> Iterator[Finding]:
 
 
 def _web(conf: Settings) -> Iterator[Finding]:
-    from channels.web.settings import Web, api_key, refuse_open_door
+    from channels.web.settings import Web, api_key
 
     web, key = settings.load_section("web", Web), api_key()
-    refuse_open_door(web, key)
-    needs_key = "callers need WEB_API_KEY, which is set" if key else "this machine alone, no key needed"
+    url = conf.redis_url.get_secret_value() if conf.redis_url else running_url(data_folder(conf))
+    named = keys.names(url, conf) if url and answers(url) else []
+    keys.refuse_open_door(web, named)
+    which = [*(["WEB_API_KEY"] if key else []), *named]
+    needs_key = f"callers need a key ({', '.join(which)})" if which else "this machine alone, no key needed"
     yield Finding("channel web", "fine", f"{web.host}, port {web.port}: {needs_key}")
 
 

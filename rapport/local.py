@@ -18,7 +18,7 @@ from rich.text import Text
 from core import settings
 from core.errors import EngineError, StoreUnavailable
 from core.settings import ROOT
-from rapport import models, procfile
+from rapport import keys, models, procfile
 from rapport.logfile import log_file
 from rapport.stack import PrivateRedis, answers, data_folder
 from rapport.supervisor import STOP_S, Child, Launch, Say, Supervisor, spawn
@@ -90,12 +90,11 @@ def up() -> None:
     Raises:
         RapportError: something is missing.
     """
-    from channels.web.settings import Web, api_key, refuse_open_door
+    from channels.web.settings import Web
 
     conf = settings.load()
     models.refuse_missing(conf)
     web = settings.load_section("web", Web)
-    refuse_open_door(web, api_key())
     networks = procfile.configured_channels()
     for network in networks:
         procfile.refuse_wrong_settings(network)
@@ -106,7 +105,10 @@ def up() -> None:
     as_json = conf.log.format == "json"
     out = _Output(highlight=False, markup=False, soft_wrap=True, stderr=True) if as_json else logs
     with _redis(out.print) as url, _signals(wishes):
-        _warn_if_away(url, out)
+        if answers(url):
+            keys.refuse_open_door(web, keys.names(url, conf))
+        else:  # the web channel asks for itself once it can
+            out.print("Redis does not answer. All waits for it; `rapport doctor` says more.", style="yellow")
         processes: list[procfile.WorkerProcess | procfile.ChannelProcess] = [
             procfile.WorkerProcess(url, procfile.command("worker"), serves) for serves in workers.values()
         ]
@@ -206,11 +208,6 @@ def _shown(logs: Console, otherwise: Say, *, as_json: bool) -> Say:
             otherwise(line)
 
     return say
-
-
-def _warn_if_away(url: str, out: Console) -> None:
-    if not answers(url):
-        out.print("Redis does not answer. All waits for it; `rapport doctor` says more.", style="yellow")
 
 
 def _reason(child: Child) -> str:

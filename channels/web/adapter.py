@@ -12,12 +12,14 @@ from starlette.types import Receive, Scope, Send
 
 from channels.base import LONG_LINE, Accept, AsgiApp, Hook
 from channels.web.api import Routes, max_body
+from channels.web.connections import MAX_HEAD, Connection
 from channels.web.guard import HOOKS, Guard
-from channels.web.settings import Web, refuse_open_door
+from channels.web.keyring import KeyRing
+from channels.web.settings import Web, is_loopback, refuse_open_door
 from channels.web.waiting import WaitingRoom
-from core.errors import SettingsError
+from core.errors import SettingsError, StoreUnavailable
 from core.events import Draft, Heard, Reply
-from core.settings import Settings
+from core.settings import Settings, variables
 from core.store import Store
 
 GRACE_S = 3  # for responses that are being sent when the channel ends
@@ -26,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class WebAdapter:
-    """HTTP API and chat page. Raises SettingsError if others could reach the bot without a key."""
+    """HTTP API and chat page."""
 
     name = "web"
     via: str | None = None
@@ -36,23 +38,29 @@ class WebAdapter:
     def __init__(
         self, web: Web, key: str | None, settings: Settings, redis_url: str, hooks: Sequence[Hook] = ()
     ) -> None:
-        refuse_open_door(web, key)
         self._web = web
-        self._key = key
         self._settings = settings
         self._store = Store(redis_url, settings, _never_woken)
+        self._keys = KeyRing(key, self._store.api_keys.all)
+        self._has_own_key = key is not None
         self._room = WaitingRoom()
         self._hooks = hooks
 
     async def run(self, accept: Accept) -> None:
-        """Serve until cancelled; raises SettingsError if the address cannot be listened on."""
+        """Serve until cancelled.
+
+        Raises:
+            SettingsError: the address cannot be listened on, or others could reach the bot without a key.
+            StoreUnavailable: whether there is a key for them could not be read.
+        """
+        with_key = await self._asks_for_a_key()
         listener = _listen(self._web)
         routes = Routes(accept, self._room, self._store, self._settings, self._web.reply_timeout_s)
-        served = routes.app(with_key=self._key is not None)
+        served = routes.app(with_key=with_key)
         for hook in self._hooks:
             served.router.routes.append(Route(f"{HOOKS}{hook.name}", _Endpoint(hook.app(accept))))
             log.info("%s can call at %s%s", hook.name, HOOKS, hook.name)
-        app = Guard(served, self._key, self._web.host, max_body(self._settings))
+        app = Guard(served, self._keys, self._web.host, max_body(self._settings))
         server = _Server(
             uvicorn.Config(
                 app,
@@ -60,12 +68,16 @@ class WebAdapter:
                 access_log=False,  # addresses hold names of users
                 server_header=False,
                 lifespan="off",
-                http="h11",
+                http=Connection,
                 ws="none",
+                h11_max_incomplete_event_size=MAX_HEAD,
+                # Whose word on a caller's address and on https counts: a proxy on this machine, unless told otherwise.
+                forwarded_allow_ips=variables().get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"),
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
-        self._announce()
+        self._announce(with_key=with_key)
+        watching = asyncio.create_task(self._keys.watch(), name="keys")
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         try:
             await asyncio.shield(serving)
@@ -74,6 +86,8 @@ class WebAdapter:
             server.should_exit = True
             await serving
             raise
+        finally:
+            watching.cancel()
 
     async def send(self, reply: Reply) -> None:
         """Give the reply to who waits for it. If nobody does, it is delivered by standing in the history."""
@@ -93,13 +107,26 @@ class WebAdapter:
             await hook.close()
         self._store.close()
 
-    def _announce(self) -> None:
+    async def _asks_for_a_key(self) -> bool:
+        """Say whether callers need a key now. It may be another answer later, as named keys come and go."""
+        if self._has_own_key:
+            return True
+        try:
+            await self._keys.look()
+        except StoreUnavailable:
+            if not is_loopback(self._web.host):
+                raise
+            return False  # not known; the guard lets nobody in until it is
+        refuse_open_door(self._web, has_key=self._keys.is_needed())
+        return self._keys.is_needed()
+
+    def _announce(self, *, with_key: bool) -> None:
         host = f"[{self._web.host}]" if ":" in self._web.host else self._web.host
         log.info("chat page and API are at http://%s:%d/ (API: /docs)", host, self._web.port)
-        if self._key:
-            log.info("every call needs the API key: Authorization: Bearer WEB_API_KEY; the page asks for it")
+        if with_key:
+            log.info("every call needs an API key: Authorization: Bearer KEY; the page asks for it")
         else:
-            log.info("no API key is set, so only this machine is served")
+            log.info("there is no API key, so only this machine is served")
 
 
 class _Endpoint:

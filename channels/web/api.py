@@ -1,6 +1,7 @@
 """The routes: chat, stream, history, commands, probes and pages. What they refuse beforehand is in guard.py."""
 
 import asyncio
+import math
 import re
 import secrets
 import uuid
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Cookie, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
@@ -37,7 +38,10 @@ from core.store import Store
 
 STATIC = Path(__file__).parent / "static"
 COOKIE = "rapport_person"
+OWN = "__Host-"  # a browser lets no neighbour under the same domain set such a cookie, and none without https
 COOKIE_S = 400 * 86400
+BEARER = HTTPBearer(auto_error=False, description="WEB_API_KEY, or a key of `rapport keys add`")
+READY_S = 1.0  # so long counts what a look for workers has found: anybody may ask
 # A caller's users and the page's visitors are different people, whatever they are called.
 CALLERS = "api"
 VISITORS = "page"
@@ -62,7 +66,7 @@ Lines that begin with a colon keep the connection open. Every error has the form
 
 ERRORS = {
     400: "No JSON, or not UTF-8.",
-    401: "The key is missing or wrong (when one is set).",
+    401: "The key is missing or wrong (when one is needed).",
     403: "This user is not allowed to talk with the bot ([access] of its settings).",
     409: "A message with this id was answered before; the answer is in the history, unless it was a command.",
     413: "The message or the request is too long.",
@@ -75,7 +79,19 @@ ERRORS = {
 }
 
 Responses = dict[int | str, dict[str, Any]]
-Visitor = Annotated[str | None, Cookie(alias=COOKIE, include_in_schema=False)]
+
+
+def _cookie_name(request: Request) -> str:
+    return OWN + COOKIE if request.url.scheme == "https" else COOKIE
+
+
+def _visitor(request: Request) -> str | None:
+    """Return the visitor's id if it is one that this page gave out."""
+    given = request.cookies.get(_cookie_name(request), "")
+    return given if re.fullmatch(r"[0-9a-f]{32}", given) else None
+
+
+Visitor = Annotated[str | None, Depends(_visitor)]
 
 
 def max_body(settings: Settings) -> int:
@@ -94,6 +110,8 @@ class Routes:
         self._store = store
         self._settings = settings
         self._timeout_s = reply_timeout_s
+        self._looking = asyncio.Lock()
+        self._looked: tuple[float, Ready] = (-math.inf, Ready(status="not ready", redis="away", workers=0))
 
     def app(self, *, with_key: bool) -> FastAPI:
         """Return the application."""
@@ -103,7 +121,9 @@ class Routes:
             description=DESCRIPTION,
             docs_url=None,  # FastAPI's own pages load their scripts from elsewhere; static/docs.html does not
             redoc_url=None,
-            dependencies=[Depends(HTTPBearer(auto_error=False, description="WEB_API_KEY"))] if with_key else [],
+            dependencies=[Depends(HTTPBearer(auto_error=False, description="WEB_API_KEY, or a named key"))]
+            if with_key
+            else [],
         )
         handle_all(app)
         app.include_router(self._chat_router())
@@ -175,16 +195,17 @@ class Routes:
     ) -> list[HistoryEntry]:
         """Read a conversation, oldest first.
 
-        There is one key for all callers: whoever has it can read the conversation of every `user` of this API.
-        Give it only to programs that may see them all. What visitors of the chat page said needs their cookie.
+        A key is for all of it: whoever has it can read the conversation of every `user` of this API, whichever key was
+        used to write it. Give it only to programs that may see them all. What visitors of the chat page said needs
+        their cookie.
         """
-        if user is None and _known(visitor) is None:
+        if user is None and visitor is None:
             # Here and not with the page: a visit by a link from elsewhere brings no cookie even if there is one, and
             # would have it replaced. Calls from the page itself always bring it.
             visitor = secrets.token_hex(16)
         asking = _event(ChatRequest(message="", user=user), visitor)
         if user is None:
-            _remember(response, asking.user, secure=request.url.scheme == "https")
+            _remember(response, request, asking.user)
         turns = await asyncio.to_thread(self._store.people.history, asking.person)
         return [_entry(turn) for turn in turns]
 
@@ -202,16 +223,22 @@ class Routes:
 
     async def ready(self) -> Response:
         """Ask whether Redis can be reached and a worker lives with the model that answers here."""
+        async with self._looking:
+            now = asyncio.get_running_loop().time()
+            if now >= self._looked[0] + READY_S:
+                self._looked = now, await self._readiness()
+            state = self._looked[1]
+        return JSONResponse(state.model_dump(), 200 if state.status == "ready" else 503)
+
+    async def _readiness(self) -> Ready:
         try:
             signs = await asyncio.to_thread(self._store.workers.alive)
         except StoreUnavailable:
-            state = Ready(status="not ready", redis="away", workers=0)
-        else:
-            served = [sign.serves for sign in signs if sign.ready]
-            needed = {self._settings.model_for(f"web:{workspace}:") for workspace in (CALLERS, VISITORS)}
-            ready = needed.issubset(served)
-            state = Ready(status="ready" if ready else "not ready", redis="reachable", workers=len(served))
-        return JSONResponse(state.model_dump(), 200 if state.status == "ready" else 503)
+            return Ready(status="not ready", redis="away", workers=0)
+        served = [sign.serves for sign in signs if sign.ready]
+        needed = {self._settings.model_for(f"web:{workspace}:") for workspace in (CALLERS, VISITORS)}
+        ready = needed.issubset(served)
+        return Ready(status="ready" if ready else "not ready", redis="reachable", workers=len(served))
 
     async def page(self) -> Response:
         """Return the chat page."""
@@ -248,19 +275,13 @@ def _where(user: str | None) -> str:
     return f"Its answer goes to the history: {address}. Only a command's does not: send a command again, with a new id."
 
 
-def _known(visitor: str | None) -> str | None:
-    """Return the visitor's id if it is one that this page gave out."""
-    return visitor if visitor and re.fullmatch(r"[0-9a-f]{32}", visitor) else None
-
-
 def _who(user: str | None, visitor: str | None) -> tuple[str, str]:
     """Return user and workspace."""
     if user is not None:
         return user, CALLERS
-    known = _known(visitor)
-    if known is None:
+    if visitor is None:
         raise Problem(422, "no_user", '"user" is missing. Send a name for the person who writes, such as "anna".')
-    return known, VISITORS
+    return visitor, VISITORS
 
 
 def _event(said: ChatRequest, visitor: str | None) -> MessageEvent:
@@ -272,8 +293,10 @@ def _event(said: ChatRequest, visitor: str | None) -> MessageEvent:
     return MessageEvent(id=event_id, address=address, user=user, workspace=workspace, text=said.message)
 
 
-def _remember(response: Response, visitor: str, *, secure: bool) -> None:
-    response.set_cookie(COOKIE, visitor, max_age=COOKIE_S, httponly=True, samesite="strict", secure=secure)
+def _remember(response: Response, request: Request, visitor: str) -> None:
+    secure = request.url.scheme == "https"
+    name = _cookie_name(request)
+    response.set_cookie(name, visitor, max_age=COOKIE_S, httponly=True, samesite="strict", secure=secure)
 
 
 def _entry(turn: Turn) -> HistoryEntry:

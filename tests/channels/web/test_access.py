@@ -13,7 +13,7 @@ import pytest
 from channels.web.adapter import WebAdapter
 from channels.web.settings import Web, api_key, is_loopback
 from core import settings
-from core.errors import SettingsError
+from core.errors import SettingsError, StoreUnavailable
 from tests.channels.web.conftest import KEY
 from tests.channels.web.stack import RedisServer, Stack
 
@@ -125,10 +125,25 @@ def test_what_counts_as_this_machine(host: str, local: bool) -> None:
     assert is_loopback(host) is local
 
 
+def run(adapter: WebAdapter) -> None:
+    """Serve, where the start is to fail."""
+
+    async def never(event: object) -> bool:
+        raise AssertionError
+
+    asyncio.run(adapter.run(never))
+    asyncio.run(adapter.close())
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "bot.example"])
-def test_no_open_door_without_a_key(host: str) -> None:
-    with pytest.raises(SettingsError, match="Set WEB_API_KEY"):
-        WebAdapter(Web(host=host), None, settings.load(), "redis://127.0.0.1:1")
+def test_no_open_door_without_a_key(host: str, web_redis: RedisServer) -> None:
+    with pytest.raises(SettingsError, match=r"rapport keys add NAME`, or set WEB_API_KEY"):
+        run(WebAdapter(Web(host=host), None, settings.load(), web_redis.url(3)))
+
+
+def test_no_open_door_if_the_keys_cannot_be_read() -> None:
+    with pytest.raises(StoreUnavailable):
+        run(WebAdapter(Web(host="0.0.0.0"), None, settings.load(), "redis://127.0.0.1:1"))
 
 
 def test_the_process_ends_with_one_clear_line(web_redis: RedisServer) -> None:
@@ -137,32 +152,33 @@ def test_the_process_ends_with_one_clear_line(web_redis: RedisServer) -> None:
         [sys.executable, "-m", "channels", "web"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 1
-    assert "WEB_API_KEY is not set. Set WEB_API_KEY" in ended.stderr
+    assert "WEB_API_KEY is not set. Make a key" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 def test_a_taken_port_ends_the_start(stack: Stack, web_redis: RedisServer) -> None:
-    adapter = WebAdapter(Web(port=stack.port), None, settings.load(), web_redis.url())
-
-    async def never(event: object) -> bool:
-        raise AssertionError
-
     with pytest.raises(SettingsError, match="RAPPORT_WEB__PORT"):
-        asyncio.run(adapter.run(never))
-    asyncio.run(adapter.close())
+        run(WebAdapter(Web(port=stack.port), None, settings.load(), web_redis.url()))
 
 
 def test_the_start_says_that_a_key_is_needed(web_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "channels.web"):
         Stack(web_redis.url(4), key=KEY, host="0.0.0.0").close()
-    assert "every call needs the API key" in caplog.text
+    assert "every call needs an API key" in caplog.text
     assert KEY not in caplog.text
 
 
 def test_the_key_may_stand_in_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WEB_API_KEY", raising=False)
-    (tmp_path / "env").write_text("WEB_API_KEY=from-the-file\nOTHER=1\n")
+    (tmp_path / "env").write_text("WEB_API_KEY=from-the-env-file\nOTHER=1\n")
     monkeypatch.setenv("RAPPORT_ENV_FILE", str(tmp_path / "env"))
-    assert api_key() == "from-the-file"
+    assert api_key() == "from-the-env-file"
     monkeypatch.setenv("WEB_API_KEY", " ")
     assert api_key() is None
+
+
+def test_a_key_that_could_be_guessed_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_API_KEY", "letmein")
+    with pytest.raises(SettingsError, match="fewer than 16 characters") as told:
+        api_key()
+    assert "letmein" not in str(told.value)

@@ -238,6 +238,7 @@ def test_ready_means_that_a_worker_has_the_model_of_this_channel(make_stack: Mak
         stack.store.workers.beat(sign)
         assert client.get("/readyz").status_code == 503
         stack.store.workers.beat(sign.model_copy(update={"serves": "large"}))
+        eventually(lambda: client.get("/readyz").status_code == 200)
         assert client.get("/readyz").json() == {"status": "ready", "redis": "reachable", "workers": 1}
 
 
