@@ -43,10 +43,8 @@ from tests.crash.wire import Wire
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent.parent
-WORKER = (
-    *(sys.executable, "-m", "celery", "--quiet", "-A", "tests.crash.scripted_worker", "worker"),
-    *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-)
+CELERY = (sys.executable, "-m", "celery", "--quiet", "-A")
+FLAGS = ("worker", "--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 def in_series() -> Backoff:
@@ -93,7 +91,7 @@ class Town:
     """``supervised``: dead workers' leases are broken by the supervisor, as ``rapport up`` does; else they run out.
 
     ``channels`` are started as they are in life; people of ``people`` write to "web". ``settings`` are variables of
-    the environment of all processes. ``log`` is where everybody's output goes.
+    the environment of all processes, ``app`` the module that the workers run. ``log`` is where everybody's output goes.
     """
 
     def __init__(
@@ -104,6 +102,7 @@ class Town:
         channels: Sequence[str] = ("web",),
         wired: bool = False,
         supervised: bool = True,
+        app: str = "tests.crash.scripted_worker",
         **environment: str,
     ) -> None:
         self.log = folder / "town.log"
@@ -111,6 +110,7 @@ class Town:
         self._channels = channels
         self._wired = wired
         self._supervised = supervised
+        self._app = app
         self._environment = {"RAPPORT_INBOX__LEASE_S": "2", "RAPPORT_LOG__FORMAT": "json"} | environment
         self._whole = ExitStack()
         self._running = ExitStack()
@@ -122,7 +122,7 @@ class Town:
             stack.callback(shutil.rmtree, self.data, ignore_errors=True)
             with socket.create_server(("127.0.0.1", 0)) as free:
                 self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
-            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            self._patch = patch = stack.enter_context(pytest.MonkeyPatch.context())
             for name, value in self._environment.items():
                 patch.setenv(name, value)
             patch.setenv("RAPPORT_WEB__PORT", self.url.rpartition(":")[2])
@@ -150,6 +150,8 @@ class Town:
             self.wire = Wire(self.data / "wire.sock", path)
             stack.callback(self.wire.close)
             self._url = self.wire.url if self._wired else self.private.url
+            self._patch.setenv("REDIS_URL", self._url)  # as rapport/local.py does: whoever tidies up needs it
+            forget_settings()
             self.store = Store(self.private.url, settings.load(), _nobody)
             stack.callback(self.store.close)
             self.workers = [self._worker(number) for number in range(self._count)]
@@ -225,7 +227,7 @@ class Town:
         return "\n".join(self.log.read_text("utf-8").splitlines()[-lines:]) if self.log.exists() else ""
 
     def _worker(self, number: int) -> Process:
-        made = WorkerProcess(self._url, WORKER)
+        made = WorkerProcess(self._url, (*CELERY, self._app, *FLAGS))
         tidy = made.clean_up if self._supervised else _leave
         return self._process(f"worker{number}", made, made.launch, tidy)
 
