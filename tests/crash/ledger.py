@@ -104,10 +104,13 @@ def _compare(person: str, texts: Sequence[str], kept: Sequence[str], ledger: Led
     ledger.lost += [text for text in texts if not times[text]]
     ledger.doubled += [text for text, count in times.items() if count > 1]
     ledger.wrong += [f"{text} was never said by {person}" for text in times if text not in set(texts)]
-    once = list(dict.fromkeys(kept))
-    expected = [text for text in texts if times[text]]
-    if ordered and once != expected:
-        ledger.reordered += [text for text, other in zip(once, expected, strict=False) if text != other]
+    if ordered:
+        said_at = {text: number for number, text in enumerate(texts)}
+        furthest = -1
+        for text in dict.fromkeys(kept):
+            if said_at.get(text, furthest) < furthest:
+                ledger.reordered.append(text)
+            furthest = max(furthest, said_at.get(text, furthest))
 
 
 def _check_heard(text: str, heard: Sequence[Heard], replies: Mapping[str, str], ledger: Ledger) -> None:

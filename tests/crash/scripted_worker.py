@@ -47,16 +47,16 @@ def load_models(conf: settings.Settings) -> Models:
 
     def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
         said = prompt.messages[-1].content
-        whole = reply_to(said)
+        whole, words = reply_to(said), said.split()
         mark("begun")
-        if "die" in said:
+        if "die" in words:
             os.kill(os.getpid(), signal.SIGKILL)
-        if "fail" in said or ("flaky" in said and first_time(said)):
+        if "fail" in words or ("flaky" in words and first_time(said)):
             raise GenerationFailed("the model is ill")
-        if "hang" in said and first_time(said):
+        if "hang" in words and first_time(said):
             threading.Event().wait()
         for step in range(1, STEPS + 1):
-            cancelled.wait(long_s / STEPS * (10 if "slow" in said else 1))
+            cancelled.wait(long_s / STEPS * (10 if "slow" in words else 1))
             on_text(whole[: len(whole) * step // STEPS])
             if step == STEPS // 2:
                 mark("half")
