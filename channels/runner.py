@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
@@ -36,6 +37,14 @@ FINISH_S = 8.0  # for what is being sent when the process ends; a supervisor wai
 FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 60.0  # between attempts, doubled each time
 # What nobody types on purpose: control characters but for line breaks and tabs.
 KEPT_CONTROLS = "\n\t"
+# What is read by a model and seen by nobody, or shown in another order than it is read: overrides and isolates of the
+# writing direction, invisible blanks and operators, tags and rare variants. Joiners and marks that scripts need stay,
+# and so do the tags of flags such as Scotland's.
+UNSEEN = re.compile(
+    "(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f)"
+    "|[\u00ad\u180e\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+LONGEST_NAME = 200
 
 
 class Runner:
@@ -281,14 +290,14 @@ def _error_of(refusal: Refusal) -> InputError:
 
 
 def _storable(event: MessageEvent) -> MessageEvent:
-    """Return the event without lone surrogates in names, which no JSON can hold."""
-    names = {"user_name": _whole(event.user_name)}
-    files = tuple(one.model_copy(update={"name": _whole(one.name)}) for one in event.attachments)
+    """Return the event with names as they may enter the store and a prompt: one line, of what can be seen."""
+    names = {"user_name": _name(event.user_name)}
+    files = tuple(one.model_copy(update={"name": _name(one.name)}) for one in event.attachments)
     return event.model_copy(update=names | {"attachments": files})
 
 
-def _whole(text: str | None) -> str | None:
-    return text and text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _name(name: str | None) -> str | None:
+    return name and " ".join(_visible(name).split())[:LONGEST_NAME]
 
 
 def _remember(known: OrderedDict[str, None], name: str) -> None:
@@ -300,13 +309,17 @@ def _remember(known: OrderedDict[str, None], name: str) -> None:
 def clean(text: str, max_chars: int) -> str:
     """Return the text as it may enter the store; raises InputError if it is too long.
 
-    Lone surrogates (from invalid UTF-8) become the replacement character, control characters go, the ends are
-    trimmed, and the rest is brought to Unicode's NFC, so that the same words are the same text.
+    Lone surrogates (from invalid UTF-8) become the replacement character, control characters and what nobody sees go,
+    the ends are trimmed, and the rest is brought to Unicode's NFC, so that the same words are the same text.
     """
     if len(text) > max_chars:
         raise InputError(
             "too_long", f"The message has {len(text):,} characters; I can take {max_chars:,}. Please send less at once."
         )
-    text = text.replace("\r\n", "\n").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _visible(text.replace("\r\n", "\n")).strip()
+
+
+def _visible(text: str) -> str:
+    text = UNSEEN.sub(r"\1", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     kept = (c for c in text if c in KEPT_CONTROLS or unicodedata.category(c) != "Cc")
-    return unicodedata.normalize("NFC", "".join(kept)).strip()
+    return unicodedata.normalize("NFC", "".join(kept))

@@ -11,6 +11,7 @@ rendered ids are checked against the same prompt with harmless contents.
 
 import re
 import threading
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,9 @@ from workers.engine.shaping import NOTE_OPEN, shaped
 PERSONA_LINE = "your persona: "
 _SENTINEL = "sentinel%dsentinel"
 _BRACKETED = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]|\{[^{}\s]+\}")
+# Some templates name who speaks in plain words ("USER: ", "### Response:").
+_SPEAKER = re.compile(r"(?:user|human|person|assistant|ai|bot|gpt|system|instruction|input|response):", re.IGNORECASE)
+_BRACKETS = frozenset("<>[]{}|")
 _JINJA_NOISE = re.compile(r"\{#.*?#\}|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _TONE_VARIABLE = re.compile(r"(?<![.\w])tone\b")
 
@@ -43,12 +47,13 @@ class Renderer(ABC):
         Raises:
             GenerationFailed: a content would still act as a control token, or the template refuses the messages.
         """
-        safe = [message.model_copy(update={"content": self.defuse(message.content)}) for message in messages]
-        ids = self._encode(safe, tone)
-        harmless = [message.model_copy(update={"content": "x"}) for message in messages]
-        if not self._same_controls(ids, self._encode(harmless, tone)):
-            raise GenerationFailed("A message holds text that this model would read as a control token.")
-        return ids
+        harmless = self._encode([message.model_copy(update={"content": "x"}) for message in messages], tone)
+        # Some tokenizers look for their tokens in a folded text, where marks that only look alike are the same.
+        for safe in (self.defuse, lambda content: _blunted(self.defuse(content))):
+            ids = self._encode([m.model_copy(update={"content": safe(m.content)}) for m in messages], tone)
+            if self._same_controls(ids, harmless):
+                return ids
+        raise GenerationFailed("A message holds text that this model would read as a control token.")
 
     def count(self, messages: Sequence[PromptMessage], tone: Tone) -> int:
         """Return how many tokens the whole prompt has; raises GenerationFailed as ``ids`` does."""
@@ -130,7 +135,7 @@ class TemplateRenderer(Renderer):
                 continue
             for piece in re.sub(r"sentinel\d+sentinel", " ", text).split():
                 candidates = [piece, *_BRACKETED.findall(piece)]
-                found |= {one for one in candidates if one[0] in "<[{#|" and len(one) > 1}
+                found |= {one for one in candidates if (one[0] in "<[{#|" and len(one) > 1) or _SPEAKER.fullmatch(one)}
         return found
 
 
@@ -200,6 +205,11 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], froze
 def by_length(texts: list[str]) -> list[str]:
     """Return the texts longest first, so that a marker is met before a shorter one inside it."""
     return sorted(texts, key=lambda text: (-len(text), text))
+
+
+def _blunted(content: str) -> str:
+    """Return the content with a blank for everything that looks like a bracket or a bar."""
+    return "".join(" " if unicodedata.normalize("NFKC", c) in _BRACKETS else c for c in content)
 
 
 def _sentinels(*roles: str) -> list[PromptMessage]:
