@@ -146,7 +146,9 @@ class Responder:
             budget=self._budget,
             cut=len(history) >= self._settings.history.prompt_turns and not any(one.role == "break" for one in history),
         )
-        check = self._check(burst, seen)
+        given = self._given(burst, seen)
+        check = safety.ReplyCheck(given) if self._settings.safety.check_replies else None
+        links = safety.Links(self._settings.safety.links, given)
         ids = tuple(event.id for event in burst)
         name = reply_id(ids, burst[0].again)
 
@@ -159,7 +161,7 @@ class Responder:
                 address=address,
                 person=burst[0].person,
                 in_reply_to=ids,
-                text=shown,
+                text=links.shown(shown),
                 sentiment=sentiment,
                 tone=tone.name,
             )
@@ -181,19 +183,19 @@ class Responder:
                 raise GenerationFailed(f"the model said nothing ({completion.finish_reason})")
             reply = _reply(burst, "(stopped)", sentiment, tone, "cancelled")
             return Answer(len(burst), reply, (user_turn,), decisions=decisions)
+        said = links.cleared(completion.text)
+        decisions += ("link left out",) if said != completion.text else ()
         unread = [attachment for event in burst for attachment in event.attachments]
-        said = f"{completion.text}\n\n{confession(unread, alone=False)}" if unread else completion.text
+        said = f"{said}\n\n{confession(unread, alone=False)}" if unread else said
         reply = _reply(burst, said, sentiment, tone, completion.finish_reason)
         return Answer(len(burst), reply, (user_turn, _bot_turn(reply)), decisions=decisions)
 
-    def _check(self, burst: Sequence[MessageEvent], seen: Sequence[Turn]) -> safety.ReplyCheck | None:
-        """Return the check of replies to this turn, which knows what the person and the operator have said."""
+    def _given(self, burst: Sequence[MessageEvent], seen: Sequence[Turn]) -> tuple[str, ...]:
+        """Return what the person and the operator have said, which a reply may say again."""
         conf = self._settings
-        if not conf.safety.check_replies:
-            return None
         said = [turn.text for turn in seen if turn.role == "user"]
         own = [part for event in burst for part in (event.text, event.user, event.user_name or "")]
-        return safety.ReplyCheck((*said, *own, conf.bot.name, conf.bot.persona, *conf.safety.helplines.values()))
+        return (*said, *own, conf.bot.name, conf.bot.persona, *conf.safety.helplines.values())
 
     def _generate_fit(
         self, prompt: Prompt, draft: Callable[[str], None], check: safety.ReplyCheck | None

@@ -180,7 +180,7 @@ def test_what_the_bot_alone_said_earlier_is_not_given() -> None:
 
 
 def test_the_check_can_be_switched_off() -> None:
-    model = Model("Mail bob@company.com", check_replies=False)
+    model = Model("Mail bob@company.com", check_replies=False, links=("*",))
     answer = model.respond(event("who can help me?"))
     assert answer.reply.text == "Mail bob@company.com"
     assert model.shown[-1] == "Mail bob@company.com"
