@@ -10,7 +10,7 @@ from tests.crash.report import Table
 
 @pytest.mark.timeout(300)
 def test_no_inversions_with_many_workers(tmp_path: Path, table: Table, full: bool) -> None:
-    workers, people, each = (8, 50, 20) if full else (3, 12, 10)
+    workers, people, each = (8, 50, 20) if full else (3, 20, 6)
     with Town(tmp_path, workers=workers) as town:
         # With pauses as long as a generation takes, some write while they are answered and others after it.
         town.people.write([f"person{number}" for number in range(people)], messages=each, pause_s=0.3)
