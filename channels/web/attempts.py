@@ -1,6 +1,7 @@
-"""How often somebody tried a wrong key: after a few, their address must wait.
+"""How often somebody tried a wrong key: after a few, WEB_API_KEY opens nothing to their address for a while.
 
-In memory, as there is one web process (docs/decisions/006-one-web-process.md), and bounded.
+A named key does: nobody guesses it, and who keeps trying one that was removed must not shut out a neighbour. In
+memory, as there is one web process (docs/decisions/006-one-web-process.md), and bounded.
 """
 
 import ipaddress
@@ -22,7 +23,7 @@ class Attempts:
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def wait_s(self, address: str) -> int:
-        """Return for how many seconds keys from this address are not looked at; 0: they are."""
+        """Return for how many seconds nothing that can be guessed counts from this address; 0: it does."""
         full_at = self._full_at.get(_network(address), 0)
         return max(math.ceil(full_at + INTERVAL_S - self._now() - BURST * INTERVAL_S), 0)
 

@@ -122,12 +122,13 @@ class Guard:
     def _check_key(self, given: str, address: str) -> None:
         scheme, _, key = given.partition(" ")
         if scheme.lower() == "bearer" and key.strip():
-            if wait_s := self._attempts.wait_s(address):
+            wait_s = self._attempts.wait_s(address)
+            # Header values arrive as Latin-1; back to the bytes that were sent.
+            if self._keys.admits(key.strip().encode("latin-1"), only_named=wait_s > 0):
+                return
+            if wait_s:
                 text = f"Too many wrong keys came from your address. Please try again in {wait_s} s."
                 raise Problem(429, "too_many_attempts", text, {"Retry-After": str(wait_s)})
-            # Header values arrive as Latin-1; back to the bytes that were sent.
-            if self._keys.admits(key.strip().encode("latin-1")):
-                return
             self._attempts.failed(address)
         text = "This needs the key of this bot: Authorization: Bearer YOUR_KEY."
         raise Problem(401, "unauthorized", text, {"WWW-Authenticate": "Bearer"})

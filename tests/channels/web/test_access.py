@@ -81,6 +81,75 @@ def test_pages_of_other_sites_may_not_call(client: httpx.Client, origin: str) ->
     assert answer.json()["error"]["code"] == "forbidden_origin"
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_browser_says_who_asks_and_that_counts(client: httpx.Client, site: str) -> None:
+    """A GET of another site's page has no Origin; it would bring a new visitor's cookie over the one there is."""
+    for path in ("/history", "/commands", "/openapi.json"):
+        answer = client.get(path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"})
+        assert answer.status_code == 403
+        assert answer.json()["error"]["code"] == "forbidden_origin"
+        assert "set-cookie" not in answer.headers
+    assert client.post("/chat", json=HELLO, headers={"Sec-Fetch-Site": site}).status_code == 403
+    # A link from elsewhere to the page itself works.
+    assert client.get("/", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}).status_code == 200
+    for own in ("same-origin", "none"):
+        assert client.get("/history", headers={"Sec-Fetch-Site": own}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"])
+@pytest.mark.parametrize("path", ["/", "/history", "/commands"])
+def test_what_a_proxy_passes_on_is_not_from_this_machine(client: httpx.Client, name: str, path: str) -> None:
+    """Proxies call by our own address, and would open a page without a key to everybody."""
+    answer = client.get(path, headers={name: "127.0.0.1"})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "forbidden_proxy"
+    assert "rapport keys add" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/history", "/commands"])
+def test_no_other_site_is_let_in_by_cors(stack: Stack, locked: Stack, path: str) -> None:
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    for one, origin in ((stack, stack.base), (stack, "https://evil.example"), (locked, "https://evil.example")):
+        with one.client() as client:
+            for answer in (
+                client.options(path, headers=asks | {"Origin": origin}),
+                client.get(path, headers=bearer(KEY) | {"Origin": origin}),
+            ):
+                assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_every_answer_has_the_security_headers(locked: Stack) -> None:
+    with locked.client() as client:
+        answers = [
+            client.get("/"),
+            client.get("/static/app.js"),
+            client.get("/healthz"),
+            client.get("/history"),
+            client.get("/nothing", headers=bearer(KEY)),
+            client.get("/history", params={"user": "ada"}, headers=bearer(KEY)),
+            client.post("/chat", json={}, headers=bearer(KEY)),
+            client.post("/chat", json=HELLO, headers=bearer(KEY)),
+            client.post("/chat/stream", json=HELLO, headers=bearer(KEY)),
+            client.post("/hooks/nothing"),
+        ]
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "require-trusted-types-for 'script'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "geolocation=()" in answer.headers["permissions-policy"]
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert "server" not in answer.headers
+    for answer in answers[:3]:
+        assert answer.headers["cache-control"] == "no-cache"
+    for answer in answers[3:]:
+        assert "no-store" in answer.headers["cache-control"]
+
+
 def test_the_own_page_may_call(stack: Stack, client: httpx.Client) -> None:
     assert client.post("/chat", json=HELLO, headers={"Origin": stack.base}).status_code == 200
 
@@ -98,6 +167,21 @@ def test_the_visitor_is_a_random_cookie_out_of_reach_of_callers(client: httpx.Cl
     assert client.cookies["rapport_person"] == visitor
     # A caller who knows the id, by whatever way, is somebody else under that name.
     assert client.get("/history", params={"user": visitor}).json() == []
+
+
+def test_behind_https_the_cookie_is_for_https_and_this_host_alone(locked: Stack) -> None:
+    proxy = bearer(KEY) | {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.5", "Host": "bot.example"}
+    with locked.client(headers=proxy) as client:
+        first = client.get("/history").headers["set-cookie"]
+        for part in ("__Host-rapport_person=", "Secure", "HttpOnly", "SameSite=strict", "Path=/"):
+            assert part in first
+        assert "Domain" not in first
+        visitor = first.partition(";")[0]
+        said = client.post("/chat", json={"message": "between us"}, headers={"Cookie": visitor})
+        assert said.json()["response"] == "you said between us"
+        # A neighbour under the same domain can set a cookie without the prefix only.
+        tossed = visitor.removeprefix("__Host-")
+        assert client.post("/chat", json={"message": "hi"}, headers={"Cookie": tossed}).status_code == 422
 
 
 @pytest.mark.parametrize("forged", ["x", "A" * 32, "0" * 31, "api:ada"])
