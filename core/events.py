@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from core.dialogue import Address, FinishReason, Record, Sentiment
 
-__all__ = ["Address", "Attachment", "Draft", "Heard", "Letter", "MessageEvent", "Reply", "reply_id"]
+__all__ = ["Address", "Attachment", "Draft", "Heard", "Letter", "MessageEvent", "Reply", "moment", "reply_id"]
 
 
 class Attachment(Record):
@@ -116,6 +116,14 @@ class Letter(Record):
     def since(self) -> datetime:
         """When it first did."""
         return self.given_up or self.at
+
+
+def moment(seconds: float) -> datetime:
+    """Return a point in time as networks write it, in UTC; raises ValueError for one that is in no calendar."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError):
+        raise ValueError("a time that is in no calendar") from None
 
 
 def event_of(raw: str) -> MessageEvent | None:

@@ -41,7 +41,11 @@ def is_remote(name: str) -> bool:
 
 def parse(name: str) -> RemoteModel:
     """Return what a name means; raises ValueError, whose text shows nothing that could be a secret."""
-    parts = urlsplit(name)
+    try:
+        parts = urlsplit(name)
+        port = parts.port
+    except ValueError:  # whose text may show a key that stands where it does not belong
+        raise ValueError("it is no address, or its port no number: write http://HOST:PORT/v1#MODEL") from None
     if not parts.hostname:
         raise ValueError("it has no host: write http://HOST:PORT/v1#MODEL")
     if not parts.fragment:
@@ -53,7 +57,7 @@ def parse(name: str) -> RemoteModel:
         )
     if parts.query:
         raise ValueError("an address of a server has no question mark: what stands behind it would be logged")
-    if parts.port == 0:
+    if port == 0:
         raise ValueError("no server has port 0")
     url = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
     return RemoteModel(url, parts.fragment, parts.username or DEFAULT_KEY)

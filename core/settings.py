@@ -145,8 +145,11 @@ def env_file() -> Path:
 
 
 def variables() -> dict[str, str]:
-    """Return the variables of .env with the environment over them: all places where a secret may stand."""
-    return {name: value or "" for name, value in (dotenv_values(env_file()) | os.environ).items()}
+    """Return the variables of .env with the environment over them, all places of secrets; may raise SettingsError."""
+    try:
+        return {name: value or "" for name, value in (dotenv_values(env_file()) | os.environ).items()}
+    except UnicodeDecodeError:
+        raise SettingsError(_not_text(env_file())) from None
 
 
 @cache
@@ -193,6 +196,8 @@ def _validated(model: type[BaseSettings]) -> Any:
         raise SettingsError("\n".join(_explain(model, item) for item in error.errors())) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{settings_file()} is not valid TOML: {error}. Correct that line.") from None
+    except UnicodeDecodeError:
+        raise SettingsError(_not_text(settings_file(), env_file())) from None
     except SourceError as error:
         raise SettingsError(_explain_variable(error)) from None
 
@@ -217,6 +222,18 @@ def _explain(model: type[BaseSettings], item: Any) -> str:
     return f"Setting {where}: {item['msg']}. Correct it in settings.toml, or in {variable} if that is set."
 
 
+def _not_text(*paths: Path) -> str:
+    """Name the one of these files that is not UTF-8; what the decoder says of it shows what stands there."""
+    for path in paths:
+        try:
+            path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            return f"{path} is not UTF-8 text, from its byte {error.start} on. Save it as UTF-8."
+        except OSError:
+            continue
+    return f"{paths[0]} could not be read as UTF-8 text. Try again."
+
+
 def _refuse_unknown_sections(path: Path, known: set[str]) -> None:
     try:
         sections = tomllib.loads(path.read_text("utf-8"))
@@ -224,6 +241,8 @@ def _refuse_unknown_sections(path: Path, known: set[str]) -> None:
         raise SettingsError(f"{path} is missing. Restore it, or set RAPPORT_SETTINGS to your own file.") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}. Correct that line.") from None
+    except UnicodeDecodeError:
+        raise SettingsError(_not_text(path)) from None
     for name in sorted(sections.keys() - known):
         raise SettingsError(
             f"Section [{name}] of {path.name} is unknown. Known: {', '.join(sorted(known))}. Remove it or correct it."

@@ -8,12 +8,12 @@ of its own. Never itself, webhooks, system messages, edits and, unless settings 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from core import commands
 from core.dialogue import Address
-from core.events import Attachment, MessageEvent
+from core.events import Attachment, MessageEvent, moment
 
 CHANNEL = "discord"
 CHAT = "chat"  # the command that talks to the bot where it reads no mentions, with its option
@@ -121,8 +121,11 @@ def parse_command(interaction: Payload, around: Surroundings) -> MessageEvent | 
 
 
 def made_at(snowflake: str) -> datetime:
-    """Return when something with this id was made."""
-    return datetime.fromtimestamp(((int(snowflake) >> 22) + EPOCH_MS) / 1000, UTC)
+    """Return when something with this id was made; raises ValueError if it is none."""
+    number = int(snowflake)
+    if number >> 64:
+        raise ValueError("an id of Discord has 64 bits")
+    return moment(((number >> 22) + EPOCH_MS) / 1000)
 
 
 def snowflake_at(moment: datetime) -> int:
@@ -155,8 +158,8 @@ def _is_me(found: re.Match[str], me: Me | None) -> bool:
 
 def _moment(found: re.Match[str]) -> str:
     try:
-        return f"{datetime.fromtimestamp(int(found['moment']), UTC):%Y-%m-%d %H:%M} UTC"
-    except (ValueError, OverflowError, OSError):
+        return f"{moment(int(found['moment'])):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
         return found[0]
 
 

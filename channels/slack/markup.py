@@ -5,6 +5,7 @@ Slack sends "mrkdwn": ``<@U1>``, ``<#C1|name>``, ``<!here>``, ``<https://a.b|lab
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -51,11 +52,18 @@ def emoji_in(blocks: Any) -> dict[str, str]:
     """Return the emoji of a message, by Slack's names; its rich-text blocks tell which characters they are."""
     return {
         element["name"] + (f"::skin-tone-{element['skin_tone']}" if "skin_tone" in element else ""): "".join(
-            chr(int(code, 16)) for code in element["unicode"].split("-")
+            _character(code) for code in element["unicode"].split("-")
         )
         for element in _elements(blocks)
         if element.get("type") == "emoji" and element.get("unicode")
     }
+
+
+def _character(code: str) -> str:
+    number = int(code, 16)
+    if number > sys.maxunicode:  # chr would raise OverflowError for some
+        raise ValueError(f"no character: {code[:8]}")
+    return chr(number)
 
 
 def _elements(node: Any) -> Iterator[Mapping[str, Any]]:

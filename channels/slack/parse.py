@@ -6,12 +6,11 @@ Here: which messages are for the bot, where their answers go, what was attached.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from channels.slack import markup
 from core import commands
-from core.events import Address, Attachment, MessageEvent
+from core.events import Address, Attachment, MessageEvent, moment
 
 CHANNEL = "slack"
 COMMAND = "/rapport"
@@ -77,7 +76,7 @@ def parse(
         text="/help" if direct and said == WHAT_CAN_YOU_DO else said,
         attachments=tuple(_attachment(file) for file in event.get("files") or ()),
         prefix=f"{COMMAND} ",
-        sent_at=datetime.fromtimestamp(float(ts), UTC),
+        sent_at=moment(float(ts)),
     )
 
 

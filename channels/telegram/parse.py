@@ -7,13 +7,12 @@ three alone. Never itself, edits, channel posts, service messages and, unless se
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from channels.telegram.entities import Span, spans, to_markdown
 from core import commands
 from core.dialogue import Address
-from core.events import Attachment, MessageEvent
+from core.events import Attachment, MessageEvent, moment
 
 CHANNEL = "telegram"
 # Telegram's clients cut a pasted text at 4096; a part this long is most likely not the last one.
@@ -81,7 +80,7 @@ def parse(
         text=(command or to_markdown(text, entities, lambda whole, span: _is_me(whole, span, me))).strip(),
         attachments=attachments,
         quiet_s=QUIET_S if "media_group_id" in message or len(text) >= CUT_CHARS else 0,
-        sent_at=datetime.fromtimestamp(message["date"], UTC),
+        sent_at=moment(message["date"]),
     )
 
 

@@ -188,9 +188,10 @@ def _plain(tokens: Sequence[Token]) -> str:
 def _inline(tokens: Sequence[Token]) -> str:
     out = ""
     position = 0
+    closing = _closing(tokens)
     while position < len(tokens):
         token = tokens[position]
-        end = _closing(tokens, position) if token.type == "html_inline" else _end(tokens, position)
+        end = closing.get(position, position) if token.type == "html_inline" else _end(tokens, position)
         inside = tokens[position + 1 : end]
         out += _span(token, inside) if end > position else _leaf(token)
         position = max(end, position) + 1
@@ -221,19 +222,26 @@ def _leaf(token: Token) -> str:
     return _escaped(quiet(token.content))
 
 
-def _closing(tokens: Sequence[Token], position: int) -> int:
-    """Return where the HTML tag that opens here closes; the same position if it is not one of ours, or never closes."""
-    found = TAG.fullmatch(tokens[position].content)
-    if not found or found[1] or found[2].lower() not in INLINE_TAGS:
-        return position
-    for index in range(position + 1, len(tokens)):
-        if tokens[index].level < tokens[position].level:
-            return position
-        if tokens[index].type == "html_inline" and tokens[index].level == tokens[position].level:
-            close = TAG.fullmatch(tokens[index].content)
-            if close and close[1] and close[2].lower() == found[2].lower():
-                return index
-    return position
+def _closing(tokens: Sequence[Token]) -> dict[int, int]:
+    """Return where each HTML tag of ours closes, by where it opens; without those that never do.
+
+    Read once, from the end: to look for each tag's end by itself takes seconds where many never close.
+    """
+    found: dict[int, int] = {}
+    closers: list[dict[str, int]] = []  # by level: the next closing tag of each name
+    for position in range(len(tokens) - 1, -1, -1):
+        token = tokens[position]
+        del closers[token.level + 1 :]  # a tag does not close outside of what it opens in
+        tag = TAG.fullmatch(token.content) if token.type == "html_inline" else None
+        name = tag[2].lower() if tag else ""
+        if not tag or name not in INLINE_TAGS:
+            continue
+        closers += [{} for _ in range(len(closers), token.level + 1)]
+        if tag[1]:
+            closers[token.level][name] = position
+        elif name in closers[token.level]:
+            found[position] = closers[token.level][name]
+    return found
 
 
 def _link(text: str, address: str) -> str:
