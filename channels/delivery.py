@@ -29,6 +29,7 @@ REMEMBERED = 1000
 MOST_REPEATS = 3  # of one message, where nobody can tell whether it arrived; a crash costs one
 NOTE_TTL_S = 30 * 86400  # how long a reaction to a reply, or an answer to it, is recognised
 DRAFT_S = 3.0  # for one change of a draft; less than the right to send lasts
+ROUNDING_S = 0.001  # Redis says whole milliseconds
 # Nothing that a model wrote: there is nothing to rate. In a crisis nobody is asked for applause.
 UNRATED = ("command", "failed", "cancelled", "safety")
 
@@ -107,6 +108,7 @@ class Delivery:
         # What we know better than Redis, as it was away when we wanted to write it: by reply and number.
         self._unwritten: OrderedDict[tuple[str, int], Sent | None] = OrderedDict()
         self._not_before: OrderedDict[str, float] = OrderedDict()
+        self._lines: dict[str, asyncio.Lock] = {}  # one for each workspace at most
 
     async def send(self, reply: Reply) -> None:
         """Bring the reply to its place; call again after an error.
@@ -232,10 +234,32 @@ class Delivery:
     async def _admit(self, message: Message, *, editing: bool) -> None:
         """Wait until the budget allows it; a draft does not wait but raises DeliveryLater."""
         buckets = self._network.budget(message, editing=editing)
-        while wait_s := await asyncio.to_thread(self._pace.take, buckets, spare=0 if message.final else 1):
-            if not message.final:
+        if not message.final:
+            if wait_s := await asyncio.to_thread(self._pace.take, buckets, spare=1):
                 raise DeliveryLater("the budget is for final messages now", wait_s)
+            return
+        while True:
+            wait_s = await self._wait_in_line(buckets)
+            if not wait_s:
+                return
             await asyncio.sleep(wait_s)
+
+    async def _wait_in_line(self, buckets: Sequence[Bucket]) -> float:
+        """Take from the buckets; return 0, or the seconds to wait for one that is not shared with all others.
+
+        For the widest, which is the last, those who wait stand in line: if all of them asked Redis each time that it
+        has room for one, a crowd would ask thousands of times a second and nothing else would get done.
+        """
+        if not buckets:
+            return 0
+        widest = buckets[-1]
+        soon_s = widest.interval_ms / 1000 + ROUNDING_S
+        async with self._lines.setdefault(widest.name, asyncio.Lock()):
+            while True:
+                wait_s = await asyncio.to_thread(self._pace.take, buckets)
+                if not 0 < wait_s <= soon_s:
+                    return wait_s
+                await asyncio.sleep(wait_s)
 
     async def _heed(self, error: Exception, message: Message, *, editing: bool) -> None:
         """After a refusal for flooding, all processes of the channel wait."""

@@ -46,6 +46,7 @@ class Live:
         self._drafting: dict[str, asyncio.Task[None]] = {}
         self._signs: dict[tuple[Address, str], asyncio.Task[None]] = {}
         self._answered: OrderedDict[str, None] = OrderedDict()
+        self._newcomers = asyncio.Lock()
 
     async def listen(self) -> None:
         """Show what happens until ``finish`` is called."""
@@ -126,10 +127,14 @@ class Live:
         """Tell whether a sign may be given now. First ones wait for their turn; of renewals some are left out."""
         pace = self._store.pace(self._adapter.name)
         with contextlib.suppress(StoreUnavailable):
-            while wait_s := await asyncio.to_thread(pace.take, [SIGNS], spare=0 if first else SIGNS_FOR_NEWCOMERS):
-                if not first:
-                    return False
-                await asyncio.sleep(wait_s)
+            if not first:
+                return not await asyncio.to_thread(pace.take, [SIGNS], spare=SIGNS_FOR_NEWCOMERS)
+            async with self._newcomers:  # in line: a crowd must not ask Redis all at once for the next sign
+                while True:
+                    wait_s = await asyncio.to_thread(pace.take, [SIGNS])
+                    if not wait_s:
+                        return True
+                    await asyncio.sleep(wait_s)
         return True
 
     def _begin_sign(self, heard: Heard) -> None:
