@@ -9,6 +9,7 @@ import base64
 import json
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
 from celery.utils.log import get_logger
@@ -18,19 +19,24 @@ from kombu import Connection, Queue
 
 from core import settings
 from core.store import keys
+from core.store.connection import tls_options
 
 DRAIN = "rapport.drain"
 NOBODY = ""  # the person of a wake-up that is but a pulse
 
 
 def broker_url(redis_url: str) -> str:
-    """Return the address of Redis in Celery's spelling."""
+    """Return the address of Redis in Celery's spelling; how TLS is done is a setting of its own there."""
+    if redis_url.startswith("rediss://"):
+        return urlsplit(redis_url)._replace(query="").geturl()
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 
 def _configuration() -> dict[str, Any]:
     return {
         "broker_url": broker_url(settings.redis_url()),
+        # Said in so many words: left to itself, it would take any certificate.
+        "broker_use_ssl": tls_options(settings.redis_url()) or None,
         "imports": ("workers.tasks",),
         "task_default_queue": keys.queue(settings.load().worker.serves),
         "task_ignore_result": True,

@@ -7,6 +7,7 @@ from typing import Any
 
 import redis
 from redis.backoff import ExponentialBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 
 from core.errors import SettingsError, StoreUnavailable
@@ -20,12 +21,31 @@ def connect(url: str) -> "redis.Redis":
     Nothing is sent yet. Changes of state are scripts that may be sent twice, so a call that broke off is repeated.
     Raises SettingsError if the address is not valid.
     """
-    try:
+    with _understood():
         return _client(url)
+
+
+def tls_options(url: str) -> dict[str, Any]:
+    """Return how the connection to a rediss:// address is secured, in redis-py's words; {} for any other address.
+
+    Certificate and host name are checked unless the address itself says otherwise. Raises SettingsError if it is not
+    valid.
+    """
+    if not url.startswith("rediss://"):
+        return {}
+    with _understood():
+        told: dict[str, Any] = parse_url(url)
+    return {"ssl_cert_reqs": "required"} | {name: value for name, value in told.items() if name.startswith("ssl_")}
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    try:
+        yield
     except ValueError:  # its text may hold a part of the password
         raise SettingsError(
-            "REDIS_URL is not a valid address. It reads redis://:PASSWORD@HOST:PORT/0 or unix:///PATH; "
-            "encode special characters of the password, / as %2F."
+            "REDIS_URL is not a valid address. It reads redis://:PASSWORD@HOST:PORT/0, rediss:// for TLS, or "
+            "unix:///PATH; encode special characters of the password, / as %2F."
         ) from None
 
 
