@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from types import FrameType
+from typing import Any, TextIO, TypeVar, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -22,6 +23,8 @@ from rapport import keys, models, procfile
 from rapport.logfile import log_file
 from rapport.stack import PrivateRedis, answers, data_folder
 from rapport.supervisor import STOP_S, Child, Launch, Say, Supervisor, spawn
+
+T = TypeVar("T")
 
 LISTEN_S = 0.5
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green")
@@ -41,8 +44,36 @@ class Wishes:
         self.stop.set()
 
 
+class _Lossy:
+    """A stream that loses what does not fit on its disk: what is printed must not end who prints it, or pile up."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._carefully(lambda: self._stream.write(text)) or 0
+
+    def flush(self) -> None:
+        self._carefully(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @staticmethod
+    def _carefully(call: Callable[[], T]) -> T | None:
+        try:
+            return call()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return None
+
+
 class _Output(Console):
     """Falls silent when nobody reads any more. Rich would end the thread that prints, and so the watch on a child."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(file=cast(TextIO, _Lossy(stream)), highlight=False, markup=False, soft_wrap=True)
 
     def on_broken_pipe(self) -> None:
         """Send the rest nowhere, and go on."""
@@ -101,9 +132,9 @@ def up() -> None:
     workers = {f"worker {name}".strip(): name for name in conf.models_in_use}
     names = [*workers, "web", *networks]
     wishes = Wishes()
-    logs = _Output(highlight=False, markup=False, soft_wrap=True)
+    logs = _Output(sys.stdout)
     as_json = conf.log.format == "json"
-    out = _Output(highlight=False, markup=False, soft_wrap=True, stderr=True) if as_json else logs
+    out = _Output(sys.stderr) if as_json else logs
     with _redis(out.print) as url, _signals(wishes):
         if answers(url):
             keys.refuse_open_door(web, keys.names(url, conf))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -39,8 +40,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setenv("RAPPORT_WEB__PORT", str(port))
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str, worker: tuple[str, ...] = INSTANT) -> "subprocess.Popen[str]":
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    def start(*arguments: str, worker: tuple[str, ...] = INSTANT, **streams: Any) -> "subprocess.Popen[str]":
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
         command = [sys.executable, "-m", "tests.rapport.instant", json.dumps(worker), *arguments]
         started.append(subprocess.Popen(command, cwd=settings.ROOT, text=True, **pipes))
         return started[-1]
@@ -124,6 +125,17 @@ def test_up_goes_on_when_nobody_reads_its_output_any_more(start: Start, tmp_path
     second = eventually(lambda: (now := the_worker(process)) and now.pid != first.pid and now)
     second.kill()  # by now it has been told that nobody reads
     eventually(lambda: (now := the_worker(process)) and now.pid not in (first.pid, second.pid))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert family(tmp_path / "data") == []
+
+
+def test_up_goes_on_when_its_output_goes_to_a_full_disk(start: Start, tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        process = start("up", stdout=full, stderr=full)
+    first = eventually(lambda: the_worker(process))
+    first.kill()
+    eventually(lambda: (now := the_worker(process)) and now.pid != first.pid)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
     assert family(tmp_path / "data") == []
