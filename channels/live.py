@@ -31,16 +31,26 @@ DRAFT_ENDS_S = 15.0  # longer than a network takes to answer one call
 
 
 class Live:
-    """Listens to the news of one channel. ``leads`` says whether this process is the one that sends."""
+    """Listens to the news of one channel.
+
+    ``leads`` says whether this process is the one that sends, ``sends`` whether a reply to an address is on its way.
+    """
 
     def __init__(
-        self, adapter: Adapter, store: Store, outbox: Outbox, threads: Executor, leads: Callable[[], bool]
+        self,
+        adapter: Adapter,
+        store: Store,
+        outbox: Outbox,
+        threads: Executor,
+        leads: Callable[[], bool],
+        sends: Callable[[Address], bool],
     ) -> None:
         self._adapter = adapter
         self._store = store
         self._outbox = outbox
         self._threads = threads
         self._leads = leads
+        self._sends = sends
         self._closing = threading.Event()
         self._newest: dict[str, Draft] = {}
         self._drafting: dict[str, asyncio.Task[None]] = {}
@@ -110,6 +120,9 @@ class Live:
         """Show the newest text until there is none that is newer."""
         try:
             while draft := self._newest.pop(reply_id, None):
+                # Of an earlier reply, that is: it must not come to stand below what was said later.
+                if self._sends(draft.address):
+                    continue
                 with logs.about(*draft.in_reply_to):
                     await self._show_one(draft)
         finally:

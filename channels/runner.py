@@ -64,7 +64,7 @@ class Runner:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="delivery")
         self._closing = asyncio.Event()
         self._courier_until = 0.0
-        self._live = Live(adapter, store, self._outbox, self._threads, self._is_courier)
+        self._live = Live(adapter, store, self._outbox, self._threads, self._is_courier, self._lanes.__contains__)
 
     async def run(self) -> None:
         """Run until the adapter's conversation ends or ``stop`` is called; then close everything in order."""

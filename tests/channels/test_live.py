@@ -163,3 +163,23 @@ async def test_of_two_processes_one_sends_and_shows(store: Store) -> None:
         await until(lambda: one.drafted + two.drafted == ["a"])
         assert not (one.signs and two.signs)
         assert (one.sent, two.sent) == ([], ["2"]), "the first one keeps it"
+
+
+async def test_no_draft_stands_before_an_earlier_reply_that_must_wait(store: Store) -> None:
+    adapter = SlowAdapter()
+    adapter.draft_gate.set()
+    adapter.trouble["1"] = [DeliveryLater("too many", 0.5)]
+    async with running(store, adapter):
+        put(store, "1")
+        await until(lambda: adapter.begun == ["1"])
+        draft(store, "of what was said later", "2", ADA)
+        draft(store, "of somebody else", "3", BOB)
+        await until(lambda: adapter.drafted == ["of somebody else"])
+        await until(lambda: adapter.sent == ["1"])
+
+        def shown() -> bool:  # published until it is: the reply must also be acknowledged before others may show
+            draft(store, "of what was said later, and more", "2", ADA)
+            return "of what was said later, and more" in adapter.drafted
+
+        await until(shown)
+        assert "of what was said later" not in adapter.drafted

@@ -13,9 +13,12 @@ from core.dialogue import Turn
 from core.store import Store
 from core.store.inbox import read_turn
 from tests.crash.people import Heard
+from tests.platforms.base import Double
 
 NUMBER = re.compile(r"[a-z]+\d*-\d{3}")
+# At the end of each answer, so that one that is torn can be told from a whole one.
 END = "."
+MARK = "↻"
 
 
 def reply_to(said: str) -> str:
@@ -121,3 +124,27 @@ def _check_heard(text: str, heard: Sequence[Heard], replies: Mapping[str, str], 
         kept = replies.get(text)
         if (one.reason == "failed") != (kept == "") or (one.reason != "failed" and one.text != kept):
             ledger.wrong.append(f"{text}: heard {one.text!r} ({one.reason}), the history says {kept!r}")
+
+
+@dataclass
+class Posts:
+    """What people see on a network: how often each number is answered in whole, how many answers are torn or marked."""
+
+    whole: Counter[str]
+    torn: int
+    marked: int
+
+    @classmethod
+    def of(cls, double: Double, number: "re.Pattern[str]" = NUMBER) -> "Posts":
+        texts = [post.text for post in list(double.posts) if not post.deleted]
+        whole = [text for text in texts if text.partition(MARK)[0].rstrip().endswith(END)]
+        marked = sum(MARK in text for text in texts)
+        return cls(Counter(found for text in whole for found in number.findall(text)), len(texts) - len(whole), marked)
+
+    @property
+    def doubled(self) -> int:
+        """Return how many answers are there twice without a word that they may be."""
+        return max(sum(count - 1 for count in self.whole.values()) - self.marked, 0)
+
+    def __str__(self) -> str:
+        return f"{len(self.whole)} answered, doubled {self.doubled}, marked repeats {self.marked}, torn {self.torn}"

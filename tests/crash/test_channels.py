@@ -8,9 +8,7 @@ The points are seen from outside, by the double of the network and by the worker
 import itertools
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,8 @@ import pytest
 from core.dialogue import Prompt
 from tests.channels.path import ChannelProcess, Worker, let_in, surroundings
 from tests.channels.test_contract import DOUBLES
+from tests.crash.ledger import END, Posts
+from tests.crash.report import Table
 from tests.platforms.base import Double
 from tests.platforms.slack import Slack
 from tests.waiting import eventually
@@ -38,9 +38,6 @@ POINTS = (
 )
 # In the short form, which every change must pass: once in each part of the path.
 SHORT = ("taken", "done:post", "done:edit", "committed")
-# At the end of each answer, so that one that is torn can be told from a whole one.
-END = "."
-MARK = "↻"
 # What a process logs once the network has let it in.
 JOINED = {"slack": "connected to Slack", "telegram": "this bot is", "discord": "has connected to Gateway"}
 STEPS = 20
@@ -72,6 +69,7 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
     redis_url: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    table: Table,
 ) -> None:
     worker.script = answer
     process = ChannelProcess(double.name, redis_url, tmp_path / "channel.log")
@@ -82,13 +80,13 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
     numbers = itertools.count()
 
     def quiet() -> bool:
-        return killed[-1:] == [point] and not set(said) - Ledger.of(double).whole.keys()
+        return killed[-1:] == [point] and not set(said) - Posts.of(double, NUMBER).whole.keys()
 
     try:
         let_in(double)
         for person in range(PEOPLE):  # Discord does not tell a bot where somebody wrote to it for the first time
             double.say("m999", user=f"person{person}")
-        eventually(lambda: Ledger.of(double).whole["m999"] == PEOPLE)
+        eventually(lambda: Posts.of(double, NUMBER).whole["m999"] == PEOPLE)
         double.posts.clear()
         for point in points:
             let_in(double)
@@ -100,13 +98,16 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
             try:
                 eventually(quiet, timeout_s=40)
             except AssertionError:
-                missing = sorted(set(said) - Ledger.of(double).whole.keys())
+                missing = sorted(set(said) - Posts.of(double, NUMBER).whole.keys())
                 pytest.fail(f"at {point}: killed at {killed}, not answered {missing}")
     finally:
         process.stop()
-    ledger = Ledger.of(double)
+    ledger = Posts.of(double, NUMBER)
     with capsys.disabled():
         print(f"\n{double.name}: {len(said)} messages, {len(killed)} kills, {ledger}")
+    lost = len(set(said) - ledger.whole.keys())
+    fault = f"kill -9 of {double.name}'s process at {len(points)} points"
+    table.count(fault, len(killed), messages=len(said), lost=lost, doubled=ledger.doubled)
     assert killed == list(points)
     assert ledger.whole.keys() == set(said)
     assert ledger.doubled == 0
@@ -117,7 +118,7 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
 
 @pytest.mark.timeout(300)
 def test_two_processes_at_once_answer_once_and_in_order(
-    double: Double, worker: Worker, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    double: Double, worker: Worker, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], table: Table
 ) -> None:
     worker.script = lambda prompt, on_text, cancelled: prompt.messages[-1].content + END
     processes = [ChannelProcess(double.name, redis_url, tmp_path / f"channel{number}.log") for number in (1, 2)]
@@ -129,13 +130,15 @@ def test_two_processes_at_once_answer_once_and_in_order(
         eventually(lambda: any(process.sends for process in processes))
         for number, text in enumerate(said):
             double.say(text, user=f"person{number % PEOPLE}")
-        eventually(lambda: Ledger.of(double).whole.keys() == set(said), timeout_s=60)
+        eventually(lambda: Posts.of(double, NUMBER).whole.keys() == set(said), timeout_s=60)
     finally:
         for process in processes:
             process.stop()
-    ledger = Ledger.of(double)
+    ledger = Posts.of(double, NUMBER)
     with capsys.disabled():
         print(f"\n{double.name}: two processes, {len(said)} messages, {ledger}")
+    lost = len(set(said) - ledger.whole.keys())
+    table.count("two processes of a network's channel", messages=len(said), lost=lost, doubled=ledger.doubled)
     assert set(ledger.whole.values()) == {1}
     for person in range(PEOPLE):
         posts = double.seen_by(f"person{person}")
@@ -146,7 +149,7 @@ def test_two_processes_at_once_answer_once_and_in_order(
 
 @pytest.mark.timeout(300)
 def test_a_process_that_stood_still_doubles_nothing(
-    double: Double, worker: Worker, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    double: Double, worker: Worker, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], table: Table
 ) -> None:
     """Its right to send runs out meanwhile, and another process goes on."""
     worker.script = answer
@@ -159,23 +162,25 @@ def test_a_process_that_stood_still_doubles_nothing(
         first = eventually(lambda: [process for process in processes if process.sends])[0]
         for number, text in enumerate(said[:30]):
             double.say(text, user=f"person{number % PEOPLE}")
-        eventually(lambda: len(Ledger.of(double).whole) > 5)
+        eventually(lambda: len(Posts.of(double, NUMBER).whole) > 5)
         with first.frozen():
             eventually(lambda: any(process.sends for process in processes if process is not first))
             for number, text in enumerate(said[30:]):
                 double.say(text, user=f"person{number % PEOPLE}")
-            eventually(lambda: len(Ledger.of(double).whole) > 25)
+            eventually(lambda: len(Posts.of(double, NUMBER).whole) > 25)
         try:
-            eventually(lambda: Ledger.of(double).whole.keys() == set(said), timeout_s=90)
+            eventually(lambda: Posts.of(double, NUMBER).whole.keys() == set(said), timeout_s=90)
         except AssertionError:
-            missing = sorted(set(said) - Ledger.of(double).whole.keys())
+            missing = sorted(set(said) - Posts.of(double, NUMBER).whole.keys())
             pytest.fail(f"not answered {missing}; the network gave up {getattr(double, 'given_up', None)}")
     finally:
         for process in processes:
             process.stop()
-    ledger = Ledger.of(double)
+    ledger = Posts.of(double, NUMBER)
     with capsys.disabled():
         print(f"\n{double.name}: the sending process stood still, {len(said)} messages, {ledger}")
+    lost = len(set(said) - ledger.whole.keys())
+    table.count("SIGSTOP of a network's sending process", messages=len(said), lost=lost, doubled=ledger.doubled)
     # What was on its way to the network in the very moment is the one thing that cannot be taken back.
     assert ledger.doubled <= (0 if double.name == "discord" else 1)
     assert not double.violations, double.violations
@@ -204,29 +209,3 @@ def answer(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.
         on_text(whole[: len(whole) * step // STEPS])
         cancelled.wait(3 / STEPS)
     return whole + END
-
-
-@dataclass
-class Ledger:
-    """What people see: how often each number is answered in whole, how many answers are torn, how many are marked."""
-
-    whole: Counter[str]
-    torn: int
-    marked: int
-
-    @classmethod
-    def of(cls, double: Double) -> "Ledger":
-        texts = [post.text for post in list(double.posts) if not post.deleted]
-        whole = [text for text in texts if text.partition(MARK)[0].rstrip().endswith(END)]
-        marked = sum(MARK in text for text in texts)
-        return cls(
-            Counter(number for text in whole for number in NUMBER.findall(text)), len(texts) - len(whole), marked
-        )
-
-    @property
-    def doubled(self) -> int:
-        """Return how many answers are there twice without a word that they may be."""
-        return max(sum(count - 1 for count in self.whole.values()) - self.marked, 0)
-
-    def __str__(self) -> str:
-        return f"{len(self.whole)} answered, doubled {self.doubled}, marked repeats {self.marked}, torn {self.torn}"
