@@ -1,15 +1,27 @@
-"""Servers for the tests of the web channel."""
+"""Servers and a browser for the tests of the web channel."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 from redis import Redis
 
 from tests.channels.web.stack import RedisServer, Stack, echo
 
 KEY = "a-key-of-this-test"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +76,38 @@ def make_stack(web_redis: RedisServer) -> Iterator[Callable[..., Stack]]:
     yield make
     for stack in made:
         stack.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        reason = "no Chromium is installed (Debian: apt-get install chromium), so the chat page is not tested"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, stack: Stack) -> Iterator[Callable[..., Page]]:
+    """Open the page as a new person; whatever goes wrong in it fails the test."""
+    wrong: list[str] = []
+    contexts = []
+
+    def make(address: str = stack.base, **options: Any) -> Page:
+        context = browser.new_context(**options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not wrong

@@ -116,12 +116,20 @@ class Stack:
         reply_timeout_s: float = 20,
         inbox: dict[str, Any] | None = None,
         route: dict[str, str] | None = None,
+        bot: dict[str, Any] | None = None,
+        safety: dict[str, Any] | None = None,
     ) -> None:
         base = settings.load()
         quick = {"lease_s": 1.0, "sweep_s": 0.1, "retry_s": 0.0} | (inbox or {})
         known = dict.fromkeys((route or {}).values(), base.generation)
         self.settings: Settings = base.model_copy(
-            update={"inbox": base.inbox.model_copy(update=quick), "models": known, "route": route or {}}
+            update={
+                "inbox": base.inbox.model_copy(update=quick),
+                "models": known,
+                "route": route or {},
+                "bot": base.bot.model_copy(update=bot or {}),
+                "safety": base.safety.model_copy(update=safety or {}),
+            }
         )
         self.url = url
         self.script: Script = echo
