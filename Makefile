@@ -8,7 +8,7 @@ PIP    := $(PY) -m pip install --disable-pip-version-check
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help chat up doctor test crash check format bench lock clean
+.PHONY: help chat up doctor test load crash check format bench lock clean
 
 help:
 	@echo 'make chat    a conversation in this terminal (or from a pipe)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make doctor  what is fine, what is missing and how to fix it'
 	@echo 'make test    all tests        make check   lint, format, types'
 	@echo 'make crash   kills processes  make bench   figures of speed'
+	@echo 'make load    people write, more and more: some minutes, on a machine with nothing else to do'
 	@echo 'make clean   remove what was built (conversations stay in data/)'
 
 chat: $(VENV)/run.stamp
@@ -46,6 +47,9 @@ format: $(VENV)/test.stamp
 bench: $(VENV)/run.stamp
 	@$(PY) -m bench.pipeline --seconds 5
 	@$(PY) -m bench.channels --rounds 1 --messages 100
+
+load: $(VENV)/test.stamp
+	@$(PY) -m bench.load --pictures docs/pictures
 
 # torch goes first and alone: what depends on it then takes the build that is there instead of resolving another.
 $(VENV)/run.stamp: requirements.lock pyproject.toml

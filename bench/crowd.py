@@ -1,12 +1,13 @@
 """A crowd that writes to a running Rapport through the doubles of the networks and the web channel, and keeps a ledger.
 
-Every message has a number and a mark with it (bench/instant_worker.py), which its reply repeats: so what was answered,
+Every message has a number and a mark with it (bench/marks.py), which its reply repeats: so what was answered,
 when, and how often is read off what people see. When somebody writes is decided in bench/load.py; here nothing waits
 for a reply. People of Slack are spread over eight workspaces, each of which has limits of its own.
 """
 
 import asyncio
 import json
+import logging
 import re
 import socket
 import threading
@@ -22,7 +23,7 @@ from typing import Any, cast
 import aiohttp
 import redis
 
-from bench.instant_worker import MARK
+from bench.marks import MARK
 from core.store import keys
 from core.store.inbox import read_turn
 from tests.platforms.base import Double, Post
@@ -113,6 +114,7 @@ class Crowd:
 
     def start(self) -> None:
         """Open the doubles; after this ``environment`` is complete."""
+        logging.getLogger("aiohttp.server").disabled = True  # a call that a process breaks off is no error of a double
         for double in self.doubles.values():
             double.start()
 

@@ -1,28 +1,26 @@
 """Workers for measuring: models that answer at once, or the shipped ones; all but the models is the real worker.
 
 Started as ``celery -A bench.instant_worker worker`` by bench/pipeline.py, for which there is also the task that
-measures the floor, and by bench/load.py. With ``BENCH_MODELS=shipped`` the models are those of the settings. What a
-message is marked with (``MARK``), the reply repeats at its end, so that who measures knows what was answered by what.
+measures the floor, and by bench/load.py. With ``BENCH_MODELS=shipped`` the models are those of the settings. Replies
+repeat what their messages are marked with (bench/marks.py).
 """
 
 import os
-import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from celery.signals import worker_init, worker_shutdown
 
+from bench.marks import marked
 from core import settings
 from core.dialogue import Completion, Prompt, Reading, Sentiment
 from core.store import Store
 from workers.app import DRAIN, WakeUps, app
-from workers.runtime import Models, RunningGeneration, Runtime
+from workers.runtime import Models, Runtime
 
 app.conf.imports = ()
 FLOOR = "bench.floor"
 FLOOR_STREAM = "bench:floor"
-MARK = re.compile(r"№\d+")
 NEUTRAL = Reading(sentiment=Sentiment.of({"negative": 0.1, "neutral": 0.8, "positive": 0.1}), embedding=())
 _own: dict[str, Any] = {}
 
@@ -35,19 +33,6 @@ class _Ready:
 
     def cancel(self) -> None:
         pass
-
-
-class _Marked:
-    """A generation whose text ends with the marks of what it answers."""
-
-    def __init__(self, inner: RunningGeneration, marks: list[str]) -> None:
-        self._inner = inner
-        self._marks = marks
-        self.cancel = inner.cancel
-
-    def result(self, timeout_s: float | None = None) -> Completion:
-        found = self._inner.result(timeout_s)
-        return found.model_copy(update={"text": " ".join([found.text, *self._marks])})
 
 
 def _submit(prompt: Prompt, on_text: Callable[[str], None], person: str) -> _Ready:
@@ -64,15 +49,6 @@ def instant_models() -> Models:
         close=lambda: None,
         names={"chat_model": "instant", "encoder": "instant"},
     )
-
-
-def marked(models: Models) -> Models:
-    """Return these models with replies that repeat the marks of what they answer."""
-
-    def submit(prompt: Prompt, on_text: Callable[[str], None], person: str) -> RunningGeneration:
-        return _Marked(models.submit(prompt, on_text, person), MARK.findall(prompt.messages[-1].content))
-
-    return replace(models, submit=submit)
 
 
 def _models() -> Models:
