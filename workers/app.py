@@ -80,7 +80,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         """Return the connection once it stands."""
 
         def waiting(error: Exception, interval: float) -> None:
-            get_logger(__name__).warning("Redis is away (%s); trying again in %.1f s", type(error).__name__, interval)
+            why = f"{type(error).__name__}: {str(error)[:200]}"
+            get_logger(__name__).warning("Redis takes nothing (%s); trying again in %.1f s", why, interval)
 
         conn.ensure_connection(
             waiting, None, interval_start=0.2, interval_step=0.2, interval_max=1, callback=state.maybe_shutdown

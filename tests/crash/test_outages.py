@@ -35,7 +35,7 @@ BACK_S = 30.0
 @contextmanager
 def not_there(town: Town, away_s: float) -> Iterator[None]:
     """It ends, and its supervisor starts another one only then."""
-    town.private._child._backoff = Backoff(first_s=away_s)
+    town.private._child._backoff = Backoff(first_s=away_s, longest_s=away_s)
     town.kill_redis()
     eventually(lambda: not answers(town.private.url))
     yield
