@@ -7,8 +7,6 @@ from core.errors import ModelMissing
 from core.remote import is_remote
 from core.settings import Settings, resolve_model
 
-WEIGHTS = ("*.safetensors", "*.bin")
-
 
 def configured(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Yield (section, key, name) of each model."""
@@ -40,7 +38,7 @@ def problem(name: str) -> str | None:
     restore = "Restore it from the repository, correct the name, or name a model of the Hugging Face hub."
     if not folder.is_dir():
         return f"there is no such folder. {restore}"
-    for what, patterns in (("config.json", ("config.json",)), ("weights (*.safetensors)", WEIGHTS)):
+    for what, patterns in (("config.json", ("config.json",)), ("weights (*.safetensors)", ("*.safetensors",))):
         files = [file for pattern in patterns for file in folder.glob(pattern)]
         if not files:
             return f"the folder has no {what}. {restore}"

@@ -5,6 +5,7 @@ How a loaded model is used is not decided here; that is in chat.py and encoder.p
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -21,6 +22,9 @@ from core.errors import ModelMissing, SettingsError
 from core.sections import Generation
 from core.settings import resolve_model
 from workers.engine import precision
+
+# Of every model: no code of its own is run, and no weights are read that can hold code (pickles, *.bin).
+SAFELY: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,7 @@ def load_chat(settings: Generation, section: str = "generation", key: str = "mod
     kind = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model: PreTrainedModel = kind.from_pretrained(
-            source, trust_remote_code=False, **precision.loading(settings.precision, device)
-        )
+        model: PreTrainedModel = kind.from_pretrained(source, **SAFELY, **precision.loading(settings.precision, device))
     except Exception as error:
         raise missing(setting, source, error) from error
     if not tokenizer.chat_template and not encoder_decoder:
@@ -131,6 +133,10 @@ def load_chat(settings: Generation, section: str = "generation", key: str = "mod
 def missing(setting: str, source: str, error: Exception) -> ModelMissing:
     """Return the error for a model that did not load, with the first line of the reason."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if "trust_remote_code" in str(error):
+        reason = "it needs code of its own, which is never run here."
+    elif "safetensors" in reason:
+        reason = "it has no *.safetensors, and weights in other files (*.bin), which can hold code, are never read."
     if Path(source).is_dir():
         return ModelMissing(
             f"Setting {setting}: the model in {source} cannot be loaded: {reason} "

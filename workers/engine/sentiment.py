@@ -15,6 +15,7 @@ from transformers.models.bert.modeling_bert import BertLayer
 
 from core.dialogue import Label
 from core.errors import ModelMissing
+from workers.engine.loading import SAFELY
 
 LABELS: tuple[Label, Label, Label] = ("negative", "neutral", "positive")
 HEAD_FILE = "sentiment_head.safetensors"
@@ -95,7 +96,9 @@ class StarterReader(nn.Module):
 
     def __init__(self, source: str, dtype: torch.dtype) -> None:
         super().__init__()
-        self.body = BertModel.from_pretrained(source, dtype=dtype, add_pooling_layer=False, attn_implementation="sdpa")
+        self.body = BertModel.from_pretrained(
+            source, dtype=dtype, add_pooling_layer=False, attn_implementation="sdpa", use_safetensors=True
+        )
         self.head = SentimentHead(self.body.config).to(dtype)
         self.head.load_state_dict(load_file(Path(source) / HEAD_FILE))
         self._tap: int = self.body.config.sentiment_tap
@@ -116,9 +119,7 @@ class ClassifierReader(nn.Module):
 
     def __init__(self, source: str, config: PretrainedConfig, dtype: torch.dtype, setting: str) -> None:
         super().__init__()
-        self.model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            source, dtype=dtype, trust_remote_code=False
-        )
+        self.model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(source, dtype=dtype, **SAFELY)
         self._to_labels: torch.Tensor
         self.register_buffer("_to_labels", label_matrix(_label_names(config), setting), persistent=False)
 
