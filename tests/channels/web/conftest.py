@@ -21,6 +21,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
+    # What an attacker's name server would say.
+    "--host-resolver-rules=MAP rebound.example 127.0.0.1",
 ]
 
 
