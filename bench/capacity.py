@@ -10,18 +10,15 @@ import argparse
 import asyncio
 import os
 import resource
-import subprocess
-import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import stack
 from bench.pipeline import BenchAdapter
 from channels.runner import Runner
 from core import settings
 from core.dialogue import Address, Sentiment, Turn
 from core.store import Store, keys
-from rapport.stack import PrivateRedis
 
 PEOPLE = 64
 TURNS = 30
@@ -92,16 +89,8 @@ def main() -> None:
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--messages", type=int, default=3000)
     options = args.parse_args()
-    with tempfile.TemporaryDirectory() as data, PrivateRedis(Path(data), print) as redis:
-        os.environ["REDIS_URL"] = redis.url
-        os.environ["RAPPORT_INBOX__PERSON_PER_MINUTE"] = "0"  # these write faster than people do
-        flags = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
-        worker = subprocess.Popen([sys.executable, "-m", "celery", "-A", "bench.instant_worker", "worker", *flags])
-        try:
-            found = asyncio.run(measure(worker.pid, options.messages))
-        finally:
-            worker.terminate()
-            worker.wait()
+    with stack.running() as worker:
+        found = asyncio.run(measure(worker, options.messages))
     for name, value in found.items():
         print(f"{name:16}{value:10.2f}")
 

@@ -1,6 +1,6 @@
 """How long a message takes through the whole path, with a model that answers at once.
 
-    python -m bench.pipeline [--seconds 8] [--rounds 3]
+    python -m bench.pipeline [--seconds 8] [--rounds 3] [--model]
 
 Measured from the call of accept to the call of the adapter's send, for 1 and 32 people in a closed loop (each
 sends the next message when the reply is there). Beside it the floor in the same run and the same worker process:
@@ -10,16 +10,13 @@ a Celery task that does nothing but add to a Redis Stream, read by a consumer gr
 import argparse
 import asyncio
 import json
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from bench import stack
 from channels.base import Accept
 from channels.runner import Runner
 from core import settings
@@ -60,12 +57,10 @@ class BenchAdapter:
     async def close(self) -> None:
         pass
 
-    async def once(self, person: int) -> float:
+    async def once(self, person: int, text: str = "hello") -> float:
         """Send one message; return the seconds until its reply."""
         user = str(person)
-        event = MessageEvent(
-            id=uuid.uuid4().hex, address=Address(channel=self.name, space=user), user=user, text="hello"
-        )
+        event = MessageEvent(id=uuid.uuid4().hex, address=Address(channel=self.name, space=user), user=user, text=text)
         answered = asyncio.get_running_loop().create_future()
         self._waiting[event.id] = answered
         began = time.perf_counter()
@@ -173,21 +168,17 @@ def main() -> None:
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--seconds", type=float, default=8, help="of one measurement")
     args.add_argument("--rounds", type=int, default=3)
+    args.add_argument("--model", action="store_true", help="what the path costs beside a real model, instead")
     args.add_argument("--json", type=Path, help="write the figures there, too")
     options = args.parse_args()
 
-    from rapport.stack import PrivateRedis
+    if options.model:
+        from bench import engine_share
 
-    with tempfile.TemporaryDirectory() as data, PrivateRedis(Path(data), print) as redis:
-        os.environ["REDIS_URL"] = redis.url
-        os.environ["RAPPORT_INBOX__PERSON_PER_MINUTE"] = "0"  # these write faster than people do
-        flags = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
-        worker = subprocess.Popen([sys.executable, "-m", "celery", "-A", "bench.instant_worker", "worker", *flags])
-        try:
-            results = asyncio.run(measure(options.seconds, options.rounds))
-        finally:
-            worker.terminate()
-            worker.wait()
+        engine_share.main(options.rounds)
+        return
+    with stack.running():
+        results = asyncio.run(measure(options.seconds, options.rounds))
     report(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")

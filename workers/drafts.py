@@ -1,4 +1,4 @@
-"""Partial text on its way out: the newest draft of each reply, sent twenty times a second by one thread.
+"""Partial text on its way out: the newest draft of each reply, sent up to twenty times a second by one thread.
 
 A draft is made, and checked, only when it is sent: the engine's thread must not pay for those that are not.
 
@@ -8,6 +8,7 @@ itself and is not woken: a wake-up would take the interpreter away from the repl
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from core.errors import StoreUnavailable
@@ -15,6 +16,7 @@ from core.events import Draft
 from core.store import Outbox, Store
 
 INTERVAL_S = 0.05
+PAUSES = 15  # times as long as it has sent, the thread waits
 
 log = logging.getLogger(__name__)
 MakeDraft = Callable[[], Draft | None]
@@ -48,16 +50,25 @@ class DraftSender:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        while not self._closing.wait(INTERVAL_S):
-            with self._lock:
-                makers, self._newest = list(self._newest.values()), {}
+        pause_s = INTERVAL_S
+        while not self._closing.wait(pause_s):
+            began = time.monotonic()
             try:
-                for make in makers:
-                    draft = make()
-                    if draft:
-                        self._outbox(draft.address.outbox).publish(draft)
+                self._send_newest()
             except StoreUnavailable as error:
                 log.debug("drafts are lost: %s", error)
+            # The more replies are written, the more rarely each is shown: this thread takes time from the engine's.
+            pause_s = max(INTERVAL_S, PAUSES * (time.monotonic() - began))
+
+    def _send_newest(self) -> None:
+        with self._lock:
+            makers, self._newest = list(self._newest.values()), {}
+        drafts: dict[str, list[Draft]] = {}
+        for make in makers:
+            if draft := make():
+                drafts.setdefault(draft.address.outbox, []).append(draft)
+        for name, found in drafts.items():
+            self._outbox(name).publish(*found)
 
     def _outbox(self, name: str) -> Outbox:
         if name not in self._outboxes:

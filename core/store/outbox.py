@@ -174,10 +174,13 @@ class Outbox:
             [keys.GROUP, entry, buried, self._letters_kept],
         )
 
-    def publish(self, draft: Draft) -> None:
-        """Send partial text to whoever listens now."""
+    def publish(self, *drafts: Draft) -> None:
+        """Send partial texts to whoever listens now."""
         with translated():
-            self._redis.publish(keys.drafts(self._name), draft.model_dump_json())
+            pipe = self._redis.pipeline(transaction=False)
+            for draft in drafts:
+                pipe.publish(keys.drafts(self._name), draft.model_dump_json())
+            pipe.execute()
 
     @contextmanager
     def news(self) -> "Iterator[NewsFeed]":
