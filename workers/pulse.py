@@ -15,9 +15,9 @@ from core.store import Workers
 
 log = logging.getLogger(__name__)
 
-PULSE_S = 2.0
-# Celery finds a dead connection by itself within 7 s and has another one within 7 more: app.py.
-MISSED = 8
+PULSE_S = 1.0
+# Celery notices a dead connection by itself within 7 s (app.py); what takes longer than this it never will.
+MISSED = 12
 
 
 class Pulse:
