@@ -176,7 +176,7 @@ class Town:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
-    def ready(self, timeout_s: float = 40) -> None:
+    def ready(self, timeout_s: float = 60) -> None:
         """Wait until every process is up again."""
 
         def up() -> bool:
@@ -207,7 +207,7 @@ class Town:
             return not waiting and not any(self.store.redis.xlen(keys.outbox(name)) for name in self._channels)
         return False
 
-    def settle(self, timeout_s: float = 60) -> None:
+    def settle(self, timeout_s: float = 90) -> None:
         """Wait until all is written, answered and sent."""
         eventually(lambda: self.people.done and self.quiet, timeout_s)
         # What is on its way to people over connections that stand.

@@ -41,7 +41,7 @@ SHORT = {
 NAMES = [f"person{number}" for number in range(6)]
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 def test_killed_at_every_point_of_the_path(tmp_path: Path, table: Table, full: bool) -> None:
     killed: list[str] = []
     with Town(tmp_path, workers=3 if full else 2, wired=True) as town:
@@ -52,7 +52,7 @@ def test_killed_at_every_point_of_the_path(tmp_path: Path, table: Table, full: b
             before = town.ledger()
             kill_at(point, victims, town)
             killed.append(f"{together} when {point.name}")
-            town.settle()
+            town.settle(120)
             ledger = town.ledger()
             table.count(
                 f"kill -9 of {' + '.join(victims)} at {len(POINTS) if full else len(SHORT)} points",
@@ -64,7 +64,7 @@ def test_killed_at_every_point_of_the_path(tmp_path: Path, table: Table, full: b
             )
             assert ledger.clean, f"{killed[-1]}: {ledger}\n{town.tail()}"
             if full:  # alone means that all others live
-                town.ready()
+                town.ready(120)
         assert len(killed) == (len(POINTS) * len(VICTIMS) if full else len(SHORT))
         assert not town.check().failed
 
@@ -73,11 +73,11 @@ def kill_at(point: Point, victims: Sequence[str], town: Town) -> None:
     """Have people write, and kill when one of their messages comes to the point."""
     hold = town.wire.stop_at(point)
     if point.command == "read" and point.when == "before":
-        eventually(hold.reached.is_set)  # from now on nobody reads, so what is committed stays unread
+        eventually(hold.reached.is_set, 60)  # from now on nobody reads, so what is committed stays unread
     town.people.write(NAMES, messages=3, pause_s=0.1, seed=time.monotonic_ns())
-    eventually(hold.reached.is_set)
+    eventually(hold.reached.is_set, 60)
     if point.command == "read" and point.when == "before":
-        eventually(lambda: town.store.redis.xlen("rapport:outbox:web"))
+        eventually(lambda: town.store.redis.xlen("rapport:outbox:web"), 60)
     try:
         at_once([lambda victim=victim: kill(victim, hold, town) for victim in victims])
     finally:

@@ -3,7 +3,6 @@
 import os
 import random
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ NAMES = [f"person{number}" for number in range(8)]
 GOAL_S = 10.0
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_killed_at_random_times(tmp_path: Path, table: Table, full: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """CRASH_SEED=number has who is killed, and after how many messages, drawn as in an earlier run."""
     seed = int(os.environ.get("CRASH_SEED", time.time_ns() % 1_000_000))
@@ -42,7 +41,7 @@ def test_killed_at_random_times(tmp_path: Path, table: Table, full: bool, capsys
         assert ledger.clean, f"CRASH_SEED={seed}: {ledger}\n{town.tail()}"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_asked_to_end_under_load_nothing_in_flight_is_lost(tmp_path: Path, table: Table, full: bool) -> None:
     with Town(tmp_path, workers=2, CRASH_GENERATION_S="1.0") as town:
         for _ in range(5 if full else 1):
@@ -61,19 +60,19 @@ def test_asked_to_end_under_load_nothing_in_flight_is_lost(tmp_path: Path, table
         table.add("SIGTERM of all under load (stopped within s)", ledger, runs=0)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_worker_that_stood_still_beyond_its_lease_writes_nothing(tmp_path: Path, table: Table, full: bool) -> None:
     with Town(tmp_path, workers=2, wired=True) as town:
         for number in range(5 if full else 1):
             hold = town.wire.stop_at(Point("written, not committed", "commit", "before"))
             text = town.people.say("sleeper")
-            eventually(hold.reached.is_set)
+            eventually(hold.reached.is_set, 60)
             sleeping = town.worker_of(hold.pid)
             assert sleeping
             town.people.write(NAMES, messages=3, pause_s=0.2, seed=number)
             with sleeping.frozen():
                 # Its commit is on the wire, its lease runs out, another one answers and goes on with this person.
-                eventually(lambda text=text: town.people.answered(text))
+                eventually(lambda text=text: town.people.answered(text), 60)
                 kept = town.store.redis.lrange(keys.history("web:api:sleeper"), 0, -1)
             town.wire.let_go(hold)
             town.people.say("sleeper")
@@ -83,7 +82,7 @@ def test_a_worker_that_stood_still_beyond_its_lease_writes_nothing(tmp_path: Pat
         table.add("SIGSTOP of a worker beyond its lease", town.check(), runs=5 if full else 1)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("supervised", [True, False], ids=["supervised", "alone"])
 def test_how_soon_what_a_dead_worker_held_is_answered(
     tmp_path: Path, table: Table, full: bool, supervised: bool, capsys: pytest.CaptureFixture[str]
@@ -105,8 +104,7 @@ def test_how_soon_what_a_dead_worker_held_is_answered(
             eventually(lambda text=text: town.people.answered(text), 60)
             recovery_s.append(town.people.heard[text][0].at - killed_at)
             town.settle()
-            with suppress(AssertionError):
-                town.ready()
+            town.ready(120)
         ledger = town.check()
     whose = "the supervisor breaks its leases" if supervised else "its leases run out"
     table.add(f"kill -9 of a worker in mid-answer, {whose}", ledger, runs=kills, recovery_s=recovery_s)
