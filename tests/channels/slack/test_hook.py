@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from channels.slack import attendance, make_hook
+from core.errors import SettingsError
 from core.store import Store
 from tests.channels.path import ChannelThread, Worker, let_in, surroundings
 from tests.channels.slack.seen import called, calls, posted
@@ -127,6 +128,32 @@ def test_a_replayed_request_is_answered_once(slack: Slack) -> None:
     assert len(slack.posts) == 2
 
 
+@pytest.mark.usefixtures("channel")
+def test_a_replayed_command_is_answered_once(slack: Slack) -> None:
+    user = slack.home.user("ada")
+    conversation = slack.home.direct(user)
+    url = slack.doors.new_url(slack.home, conversation, user)
+    form = slack_payloads.slash(slack.home, conversation, user, "hello", url, "trigger.1")
+    body, kind = encode("slash_commands", form)
+    headers = sign(slack.signing_secret, body) | {"Content-Type": kind}
+
+    assert [send(slack, body, headers) for _ in range(3)] == [200] * 3
+    posted(slack, "you said hello")
+    slack.say("bye")
+    posted(slack, "you said bye")
+    assert len(slack.posts) == 2
+    assert send(slack, body, sign(slack.signing_secret, body, age_s=301) | {"Content-Type": kind}) == 401
+
+
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("age_s", [301, 86400, -301, -86400])
+def test_a_moment_far_from_now_is_refused_whoever_signed(slack: Slack, store: Store, age_s: int) -> None:
+    body = event(slack)
+
+    assert send(slack, body, sign(slack.signing_secret, body, age_s=age_s)) == 401
+    assert seen(store) == 0
+
+
 @pytest.mark.usefixtures("web")
 @pytest.mark.parametrize("body", [b'{"type": "event_callback"}', b"{}", b"[]", b"nonsense", b'{"event": {"type": []}}'])
 def test_a_request_that_makes_no_sense_does_no_harm(slack: Slack, body: bytes) -> None:
@@ -164,6 +191,14 @@ def test_there_is_no_hook_where_events_come_by_socket(slack: Slack, monkeypatch:
     forget_settings()
 
     assert make_hook() is None
+
+
+def test_nothing_starts_without_a_secret(slack: Slack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for secret in ("", " "):
+        monkeypatch.setenv("SLACK_SIGNING_SECRET", secret)
+        forget_settings()
+        with pytest.raises(SettingsError, match="Neither SLACK_APP_TOKEN nor SLACK_SIGNING_SECRET is set"):
+            make_hook()
 
 
 def test_forms_are_encoded_as_slack_does() -> None:

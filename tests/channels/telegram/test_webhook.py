@@ -13,7 +13,7 @@ from channels.telegram import webhook as module
 from channels.telegram.settings import credentials
 from channels.web.adapter import WebAdapter
 from channels.web.settings import Web
-from core.errors import InputError, StoreUnavailable
+from core.errors import InputError, SettingsError, StoreUnavailable
 from core.events import MessageEvent
 from core.settings import load
 from tests.channels.telegram.conftest import Listening, direct, reply
@@ -127,6 +127,32 @@ async def test_only_telegram_gets_in(double: TelegramDouble, web: Listening, url
         assert (await client.post(url, json=update, headers=right)).status_code == 200
         assert secret not in (await client.post(url, json=update)).text
     assert not web.events
+
+
+async def test_the_secret_alone_opens_and_a_token_without_it_does_not(
+    double: TelegramDouble, web: Listening, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What anybody can know or send: part of the secret, the bot's token, several headers, strange bytes."""
+    found = credentials()
+    update = {"update_id": 1, "message": {}}
+    async with httpx.AsyncClient() as client:
+        for given in (found.secret[:-1], found.secret + "0", found.secret.upper(), found.token, ""):
+            assert (await client.post(url, json=update, headers={HEADER: given})).status_code == 401
+        strange = {HEADER.encode(): b"\xff\xfe"}
+        assert (await client.post(url, json=update, headers=strange)).status_code == 401
+        assert (await client.post(f"{url}?secret_token={found.secret}", json=update)).status_code == 401
+    # Who has another bot's token has another secret.
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "654321:" + "z" * 35)
+    forget_settings()
+    assert credentials().secret != found.secret
+    assert found.secret not in repr(found)
+
+
+def test_nothing_starts_without_a_token(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "")
+    forget_settings()
+    with pytest.raises(SettingsError, match="TELEGRAM_BOT_TOKEN is not set"):
+        make_hook()
 
 
 async def test_what_is_too_large_is_not_read_to_its_end(double: TelegramDouble, redis_url: str, url: str) -> None:
