@@ -180,7 +180,8 @@ class Crowd:
             written=len(messages),
             taken=len(taken),
             refused=turned_away,
-            lost=sum(not message.answers for message in taken),
+            # Who calls and got no reply in time finds it in the history.
+            lost=sum(not (one.answers or (one.network == "web" and remembered[one.number])) for one in taken),
             doubled=sum(len(message.answers) > 1 or remembered[message.number] > 1 for message in messages),
             reordered=_reordered(taken),
             unheard=len(others) - turned_away,
@@ -253,9 +254,20 @@ class Crowd:
         task.add_done_callback(self._streams.discard)
 
     async def _stream(self, message: Message) -> None:
-        """Say something over the web channel and listen until the reply is there."""
+        """Say something over the web channel and listen until the reply is there.
+
+        A server may close a connection in the moment in which it is used again. So the message is sent once more with
+        its id, as a caller should.
+        """
         message.event_id = f"web:api:n{message.number}:{message.person}"
         body = {"message": _text(message), "user": message.person, "id": f"n{message.number}"}
+        while not (message.answers or message.refused):
+            try:
+                await self._listen(message, body)
+            except aiohttp.ClientError:
+                await asyncio.sleep(LOOK_S)
+
+    async def _listen(self, message: Message, body: dict[str, str]) -> None:
         url = f"http://127.0.0.1:{self.web_port}/chat/stream"
         async with self._session.post(url, json=body) as response:
             if response.status != 200:
@@ -275,6 +287,8 @@ class Crowd:
             message.told_number = True
         elif event == "reply" and f"№{message.number}" in MARK.findall(data["response"]):
             message.answers[data["id"]] = time.monotonic()
+        elif event == "error":
+            message.refused = data["error"]["code"]  # of a message that was taken; its answer is in the history
 
 
 async def _forget(double: Double) -> int:

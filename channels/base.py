@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from core.events import Draft, Heard, MessageEvent, Reply
+from core.store import Bucket
 
 # Stores the event. Returns once it is safe: only then may the platform be acknowledged. False: it was known before,
 # or is too old to be answered. Raises InputError (tell the person what to change) or StoreUnavailable (do not
@@ -11,6 +12,8 @@ from core.events import Draft, Heard, MessageEvent, Reply
 Accept = Callable[[MessageEvent], Awaitable[bool]]
 # From this number in line on, people are told why nothing happens.
 LONG_LINE = 5
+# A crowd that waits must not use up what a network allows: the replies count against the same limits.
+SIGNS = Bucket("signs", per_s=15, burst=30)
 # An ASGI application: scope, receive, send.
 AsgiApp = Callable[
     [
@@ -36,6 +39,9 @@ class Adapter(Protocol):
 
     sign_s: float
     """Seconds after which a sign of life must be given again; 0 if this network shows none."""
+
+    sign_budget: Bucket
+    """Signs of life that all people together may be given; two thirds of its burst are for newcomers."""
 
     async def run(self, accept: Accept) -> None:
         """Connect, pass every message that is for the bot to ``accept``, and return when the conversation ends."""

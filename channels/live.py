@@ -16,7 +16,7 @@ from core import logs
 from core.dialogue import Address
 from core.errors import DeliveryError, LeaseLost, StoreUnavailable
 from core.events import Draft, Heard, Reply
-from core.store import Bucket, Outbox, Store
+from core.store import Outbox, Store
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +24,6 @@ LISTEN_S = 1.0
 PAUSE_S = 0.5
 REMEMBERED = 1000
 LONGEST_SIGN_S = 600.0  # who has waited for so long does not believe in it any more
-# A crowd that waits must not use up what the network allows: the replies count against the same limits.
-SIGNS = Bucket("signs", per_s=15, burst=30)
-SIGNS_FOR_NEWCOMERS = 20
 DRAFT_ENDS_S = 15.0  # longer than a network takes to answer one call
 
 
@@ -138,13 +135,13 @@ class Live:
 
     async def _may_sign(self, *, first: bool) -> bool:
         """Tell whether a sign may be given now. First ones wait for their turn; of renewals some are left out."""
-        pace = self._store.pace(self._adapter.name)
+        pace, budget = self._store.pace(self._adapter.name), self._adapter.sign_budget
         with contextlib.suppress(StoreUnavailable):
             if not first:
-                return not await asyncio.to_thread(pace.take, [SIGNS], spare=SIGNS_FOR_NEWCOMERS)
+                return not await asyncio.to_thread(pace.take, [budget], spare=int(budget.burst * 2 / 3))
             async with self._newcomers:  # in line: a crowd must not ask Redis all at once for the next sign
                 while True:
-                    wait_s = await asyncio.to_thread(pace.take, [SIGNS])
+                    wait_s = await asyncio.to_thread(pace.take, [budget])
                     if not wait_s:
                         return True
                     await asyncio.sleep(wait_s)

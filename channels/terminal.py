@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markdown import Markdown
 
-from channels.base import Accept, Adapter
+from channels.base import SIGNS, Accept, Adapter
 from core import commands, settings
 from core.errors import InputError, StoreUnavailable
 from core.events import Address, Draft, Heard, MessageEvent, Reply
@@ -39,6 +39,7 @@ class TerminalAdapter:
     name = "terminal"
     text_limit = 100_000
     sign_s = 0.0  # the cursor waits where the answer will be
+    sign_budget = SIGNS
 
     def __init__(self) -> None:
         self._user = getpass.getuser()

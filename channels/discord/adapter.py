@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from channels.base import Accept
+from channels.base import SIGNS, Accept
 from channels.delivery import Delivery
 from channels.discord import menu
 from channels.discord.api import Api
@@ -37,6 +37,7 @@ class DiscordAdapter:
     via: str | None = None
     text_limit = TEXT_LIMIT
     sign_s = 8.0  # typing is shown for ten seconds
+    sign_budget = SIGNS
 
     def __init__(
         self, discord: Discord, credentials: Callable[[], Credentials], settings: Settings, store: Store

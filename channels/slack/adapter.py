@@ -15,7 +15,7 @@ import asyncio
 import logging
 from typing import Any
 
-from channels.base import Accept
+from channels.base import SIGNS, Accept
 from channels.delivery import Delivery
 from channels.slack import render
 from channels.slack.answers import Answers, is_slash
@@ -77,6 +77,7 @@ class SlackAdapter:
     via: str | None = None
     text_limit = render.LIMIT
     sign_s = 60.0  # Slack takes a status away after two minutes
+    sign_budget = SIGNS
 
     def __init__(self, credentials: Credentials, slack: Slack, settings: Settings, redis_url: str) -> None:
         self._credentials = credentials

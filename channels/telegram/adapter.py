@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from telegram import BotCommand
 from telegram.error import BadRequest, TelegramError
 
-from channels.base import Accept
+from channels.base import SIGNS, Accept
 from channels.delivery import Delivery
 from channels.telegram.api import Api, reason, says
 from channels.telegram.intake import Intake
@@ -32,6 +32,7 @@ class TelegramAdapter:
     via: str | None = None
     text_limit = TEXT_LIMIT
     sign_s = 4.0  # Telegram shows "typing" for 5
+    sign_budget = SIGNS
 
     def __init__(self, section: Telegram, credentials: Credentials, store: Store) -> None:
         self._section = section

@@ -20,7 +20,7 @@ from channels.web.waiting import WaitingRoom
 from core.errors import SettingsError, StoreUnavailable
 from core.events import Draft, Heard, Reply
 from core.settings import Settings, variables
-from core.store import Store
+from core.store import Bucket, Store
 
 GRACE_S = 3  # for responses that are being sent when the channel ends
 
@@ -33,6 +33,7 @@ class WebAdapter:
     name = "web"
     via: str | None = None
     sign_s = 3.0  # an open request is a sign by itself, but who waits in a long line is told so
+    sign_budget = Bucket("signs", per_s=200, burst=400)  # here they cost no network anything
     text_limit = 100_000  # HTTP has none; far above what a model writes
 
     def __init__(

@@ -72,8 +72,8 @@ async def test_newcomers_who_wait_for_their_sign_do_not_ask_for_it_all_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = counted(monkeypatch)
-    monkeypatch.setattr("channels.live.SIGNS", Bucket("signs", per_s=50))
     adapter = SlowAdapter()
+    adapter.sign_budget = Bucket("signs", per_s=50)
     adapter.sign_s = 3600
     async with running(store, adapter):
         for number in range(30):

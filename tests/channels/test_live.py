@@ -96,12 +96,9 @@ async def test_a_sign_that_fails_is_tried_again_and_harms_nobody(store: Store) -
         await until(lambda: adapter.signs.count("trouble") > 2 and "e2" in adapter.signs)
 
 
-async def test_a_crowd_gets_no_more_signs_than_the_network_can_bear(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("channels.live.SIGNS", Bucket("signs", per_s=0.01, burst=12))
-    monkeypatch.setattr("channels.live.SIGNS_FOR_NEWCOMERS", 8)
+async def test_a_crowd_gets_no_more_signs_than_the_network_can_bear(store: Store) -> None:
     adapter = SlowAdapter()
+    adapter.sign_budget = Bucket("signs", per_s=0.01, burst=12)
     async with running(store, adapter):
         store.inbox.accept(event("e1"))
         await until(lambda: adapter.signs == ["e1"] * 4)  # its first one, and renewals down to what is for newcomers

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from channels.base import Accept
+from channels.base import SIGNS, Accept
 from channels.runner import Runner, clean
 from core import settings
 from core.dialogue import Address
@@ -30,6 +30,7 @@ class ListAdapter:
     via = None
     text_limit = 1000
     sign_s = 0.0
+    sign_budget = SIGNS
 
     def __init__(self) -> None:
         self.begun: list[str] = []
