@@ -250,10 +250,16 @@ class Routes:
 
     async def _take(self, event: MessageEvent, waiter: Waiter) -> None:
         """Have the event accepted; a repeated one is waited for again, unless its reply has already gone out."""
-        fresh = await self._accept(event)
-        if not fresh and waiter.reply is None and self._room.was_answered(event.id):
+        if await self._accept(event):
+            return
+        gone = self._room.was_answered(event.id) or not await asyncio.to_thread(self._is_open, event)
+        if gone and waiter.reply is None:
             where = _where(None if event.workspace == VISITORS else event.user)
             raise Problem(409, "answered", f"This message was answered before. {where}")
+
+    def _is_open(self, event: MessageEvent) -> bool:
+        """Tell whether a reply to this event is still to come: a process before us may have sent it to nobody."""
+        return self._store.inbox.holds(event) or self._store.outbox(event.address.outbox).holds(event.id)
 
     def _late(self, user: str | None) -> Problem:
         text = f"The answer takes longer than {self._timeout_s:g} s. {_where(user)}"

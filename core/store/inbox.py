@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from core.dialogue import Turn
 from core.errors import LeaseLost
-from core.events import Heard, MessageEvent, Reply
+from core.events import Heard, MessageEvent, Reply, event_of
 from core.sections import Access, DeadLetters
 from core.sections import History as HistorySettings
 from core.sections import Inbox as InboxSettings
@@ -145,6 +145,12 @@ class Inbox:
         """Tell whether anything of this person is not answered yet."""
         with translated():
             return bool(self._redis.exists(keys.inbox(person)))
+
+    def holds(self, event: MessageEvent) -> bool:
+        """Tell whether this event is not answered yet."""
+        with translated():
+            raws = cast(list[str], self._redis.lrange(keys.inbox(event.person), 0, -1))
+        return any(held.id == event.id for raw in raws if (held := event_of(raw)))
 
     def place(self, person: str) -> int:
         """Return which number a person is in the line of those whom no worker has begun with; 0: not in it."""

@@ -14,7 +14,7 @@ import redis
 from pydantic import ValidationError
 
 from core.errors import StoreUnavailable
-from core.events import Draft, Heard, Reply
+from core.events import Draft, Heard, Reply, reply_of
 from core.process import release
 from core.store import keys
 from core.store.connection import script, translated
@@ -122,6 +122,13 @@ class Outbox:
                 log.error("a reply in the outbox %s cannot be read and is a dead letter: %s", self._name, error)
                 self._settle(entry, _unreadable(fields) if fields else None)
         return deliveries
+
+    def holds(self, event_id: str) -> bool:
+        """Tell whether a reply to this event is still to be sent."""
+        with translated():
+            entries = cast(list[Entry], self._redis.xrange(self._stream))
+        replies = (reply_of(fields.get("reply", "")) for _, fields in entries)
+        return any(event_id in reply.in_reply_to for reply in replies if reply)
 
     def lead(self, process: str) -> bool:
         """Become, or stay, the one process that sends what is here; call it more often than ``COURIER_TTL_S``.

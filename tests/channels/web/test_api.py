@@ -168,6 +168,18 @@ def test_a_repeated_message_is_not_answered_twice(stack: Stack, client: httpx.Cl
     assert texts(client, "ida") == ["hello", "you said hello"]
 
 
+def test_a_repeat_of_what_an_earlier_process_answered_does_not_wait_in_vain(make_stack: MakeStack) -> None:
+    stack = make_stack()
+    with stack.client() as client:
+        stack.start_worker()
+        assert ask(client, "ida", "hello", id="k1").status_code == 200
+        stack.adapter._room._answered.clear()  # as after a restart
+        eventually(lambda: not stack.store.redis.xlen(keys.outbox("web")))
+        again = ask(client, "ida", "hello", id="k1")
+        assert (again.status_code, again.json()["error"]["code"]) == (409, "answered")
+        assert texts(client, "ida") == ["hello", "you said hello"]
+
+
 def test_a_message_repeated_while_it_waits_gets_the_same_reply(make_stack: MakeStack) -> None:
     stack = make_stack()
     with stack.client() as client, ThreadPoolExecutor() as pool:
