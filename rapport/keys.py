@@ -51,7 +51,9 @@ def remove(name: Name) -> None:
         left = store.api_keys.all()
     typer.echo(f"The key {name} opens nothing any more.")
     if not left:
-        typer.echo("No named key is left. Unless WEB_API_KEY is set, only this machine is served, and it needs none.")
+        typer.echo(
+            "No named key is left. Unless WEB_API_KEY is set, this machine needs none now, and others are not let in."
+        )
 
 
 def names(url: str, conf: Settings) -> list[str]:

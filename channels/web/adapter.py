@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from channels.base import LONG_LINE, Accept, AsgiApp, Hook
 from channels.web.api import Routes, max_body
-from channels.web.connections import MAX_HEAD, Connection
+from channels.web.connections import MAX_HEAD, Connection, allow_files
 from channels.web.guard import HOOKS, Guard
 from channels.web.keyring import KeyRing
 from channels.web.settings import Web, is_loopback, refuse_open_door
@@ -77,6 +77,7 @@ class WebAdapter:
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
+        allow_files()
         self._announce(with_key=with_key)
         watching = asyncio.create_task(self._keys.watch(), name="keys")
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")

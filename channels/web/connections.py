@@ -112,6 +112,15 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
+def allow_files() -> None:
+    """Let this process have the files that it needs; many systems begin with 1,024 or fewer, and allow more."""
+    now, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = MOST + SPARE_FILES
+    if now != resource.RLIM_INFINITY and now < needed:
+        wanted = needed if allowed == resource.RLIM_INFINITY else min(needed, allowed)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, allowed))
+
+
 def most() -> int:
     """Return how many connections there may be: a process has only so many files."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

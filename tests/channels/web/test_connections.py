@@ -220,7 +220,21 @@ def test_who_is_being_answered_is_not_sent_away_for_others(
 
 
 def test_there_are_never_more_connections_than_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 4096))
-    assert connections.most() == 900
-    monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert connections.most() == connections.MOST
+    endless = resource.RLIM_INFINITY
+    for limit, most in ((1024, 900), (256, 132), (64, 1), (5000, connections.MOST), (endless, connections.MOST)):
+        monkeypatch.setattr(resource, "getrlimit", lambda which, limit=limit: (limit, endless))
+        assert connections.most() == most
+
+
+@pytest.mark.parametrize(
+    ("now", "allowed", "then"),
+    [(1024, 4096, 2124), (256, 1024, 1024), (256, resource.RLIM_INFINITY, 2124), (5000, 5000, None)],
+)
+def test_more_files_are_asked_for_where_they_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, now: int, allowed: int, then: int | None
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (now, allowed))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: asked.append(limits))
+    connections.allow_files()
+    assert asked == ([(then, allowed)] if then else [])

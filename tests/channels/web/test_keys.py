@@ -1,6 +1,7 @@
 """Keys: named ones that come and go while the channel runs, and what happens to who tries wrong ones."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -167,6 +168,21 @@ def test_no_key_at_all_is_no_guess(make_stack: MakeStack) -> None:
     for _ in range(2 * BURST):
         assert status(stack) == 401
     assert status(stack, KEY) == 200
+
+
+def test_no_key_is_ever_logged(make_stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        stack = make_stack(key=KEY)
+        key = stack.store.api_keys.add("laptop")
+        known(stack, 1)
+        wrong = "rapport_nearly-the-right-one"
+        for number in range(BURST + 2):
+            assert status(stack, f"{wrong}{number}") in (401, 429)
+        assert status(stack, key) == 200
+    # Ours, and what the servers' own loggers say; not those of the client that sends them.
+    said = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("http"))
+    for secret in (KEY, key, wrong):
+        assert secret not in said
 
 
 class Clock:
