@@ -52,6 +52,7 @@ def _configuration() -> dict[str, Any]:
         "worker_consumer": "workers.app:Consumer",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,  # a Redis that refuses to write, for its disk is full, is waited for, too
         "broker_transport_options": {
             "ack_emulation": False,
             # How long an answer of Redis is waited for; what may take longer (BRPOP) is asked for anew each second.

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 PULSE_S = 1.0
 # Celery notices a dead connection by itself within 7 s (app.py); what takes longer than this it never will.
-MISSED = 12
+MISSED = 10
 
 
 class Pulse:

@@ -16,7 +16,7 @@ from workers.runtime import Runtime
 log = logging.getLogger(__name__)
 
 END_S = 20.0  # a worker whose engine is broken has so long to end in order
-STALLED_END_S = 3.0  # one that no wake-up reaches: it may not hear that it is to end either, and nobody is answered
+STALLED_END_S = 2.0  # one that no wake-up reaches: it may not hear that it is to end either, and nobody is answered
 _runtime: Runtime | None = None
 
 
