@@ -111,7 +111,11 @@ class Town:
         self._wired = wired
         self._supervised = supervised
         self._app = app
-        self._environment = {"RAPPORT_INBOX__LEASE_S": "2", "RAPPORT_LOG__FORMAT": "json"} | environment
+        self._environment = {
+            "RAPPORT_INBOX__LEASE_S": "2",
+            "RAPPORT_LOG__FORMAT": "json",
+            "RAPPORT_HISTORY__MAX_TURNS": "100000",  # the ledger reads all of it
+        } | environment
         self._whole = ExitStack()
         self._running = ExitStack()
 

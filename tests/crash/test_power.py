@@ -18,10 +18,11 @@ from tests.crash.report import Table
 from tests.waiting import eventually
 
 NAMES = [f"person{number}" for number in range(8)]
-# How long what was written may be away from the disk. always: nobody gets an answer before it is there. everysec: it is
-# told to the disk once a second, and a write may wait for a second more while the disk is slow. no: as long as the
-# kernel likes, which on Linux is half a minute.
-AT_RISK_S = {"always": 0.0, "everysec": 2.0, "no": 30.0}
+# How long what was written may be away from the disk. always: nobody gets an answer before it is there. everysec, and
+# the private Redis, which rapport/stack.py syncs as often: told to the disk once a second, and that takes a while. no:
+# as long as the kernel likes, which on Linux is half a minute.
+PRIVATE = "as the private Redis has it"
+AT_RISK_S = {"always": 0.0, "everysec": 2.0, PRIVATE: 2.0, "no": 30.0}
 
 
 class Growth:
@@ -51,14 +52,15 @@ class Growth:
 @pytest.mark.parametrize("fsync", AT_RISK_S)
 def test_power_is_lost(tmp_path: Path, table: Table, full: bool, fsync: str) -> None:
     """Whatever is older than what the setting leaves to chance is as if nothing had happened."""
-    if not full and fsync != "everysec":
+    if not full and fsync != PRIVATE:
         pytest.skip("what every change must pass is the setting of the private Redis")
     runs, at_risk_s = 5 if full else 1, AT_RISK_S[fsync]
     at_risk: set[str] = set()
     again = 0
     with Town(tmp_path, workers=2) as town:
         for seed in range(runs):
-            town.store.redis.config_set("appendfsync", fsync)
+            if fsync != PRIVATE:
+                town.store.redis.config_set("appendfsync", fsync)
             growth = Growth(town.data)
             already = len(town.people.accepted)
             town.people.write(NAMES, messages=8, pause_s=0.5, seed=seed)
