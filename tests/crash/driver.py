@@ -114,7 +114,7 @@ class Town:
         self._environment = {
             "RAPPORT_INBOX__LEASE_S": "2",
             "RAPPORT_LOG__FORMAT": "json",
-            "RAPPORT_HISTORY__MAX_TURNS": "100000",  # the ledger reads all of it
+            "RAPPORT_HISTORY__MAX_TURNS": "5000",  # the ledger reads all of it
         } | environment
         self._whole = ExitStack()
         self._running = ExitStack()
