@@ -8,8 +8,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,16 @@ from core.events import Draft
 from core.store import Store, keys
 from rapport.stack import answers
 from rapport.supervisor import Backoff
-from tests.conftest import RedisServer
+from tests.channels.path import ChannelProcess, Worker, let_in, surroundings
+from tests.channels.test_contract import DOUBLES
+from tests.conftest import RedisServer, forget_settings
 from tests.crash.driver import Town
+from tests.crash.ledger import Posts
 from tests.crash.report import Table
+from tests.crash.test_channels import answer
 from tests.crash.wire import Wire
+from tests.platforms.base import Double
+from tests.platforms.slack import Slack
 from tests.waiting import eventually
 from workers.app import WakeUps
 
@@ -141,3 +147,65 @@ def test_a_subscription_that_fell_silent_is_opened_anew(
     finally:
         store.close()
         wire.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", DOUBLES)
+def test_networks_do_not_notice_that_redis_was_cut_off(
+    tmp_path: Path,
+    redis_server: RedisServer,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    table: Table,
+    full: bool,
+    name: str,
+) -> None:
+    """What people write meanwhile is answered afterwards: networks send again what nobody confirmed, or it is kept."""
+    if not full:
+        pytest.skip("the way through Redis is the same for all channels")
+    away_s = 20.0
+    double = DOUBLES[name]()
+    if isinstance(double, Slack):
+        double.retry_after_s = (0.0, away_s, 5 * away_s)  # as Slack does for one of a minute
+    wire = Wire(tmp_path / "wire.sock", Path(redis_server.url.removeprefix("unix://")))
+    with surroundings(double, monkeypatch):
+        monkeypatch.setenv("REDIS_URL", wire.url)
+        forget_settings()
+        worker = Worker(wire.url)
+        worker.script = answer
+        process = ChannelProcess(name, wire.url, tmp_path / "channel.log")
+        said = [f"m-{number:03d}" for number in range(30)]
+        try:
+            let_in(double)
+            eventually(lambda: process.sends)
+            say(double, said[:10])
+            eventually(lambda: len(Posts.of(double).whole) == 10, 60)
+            with wire.swallowing():
+                say(double, said[10:20])
+                threading.Event().wait(away_s)
+            began = time.monotonic()
+            say(double, said[20:])
+            eventually(lambda: Posts.of(double).whole.keys() & set(said[20:]), BACK_S)
+            back_s = time.monotonic() - began
+            with suppress(AssertionError):
+                eventually(lambda: Posts.of(double).whole.keys() == set(said), 150)
+        finally:
+            process.stop()
+            worker.close()
+            wire.close()
+    ledger = Posts.of(double)
+    lost = len(set(said) - ledger.whole.keys())
+    table.count(
+        f"Redis is cut off from {name} for {away_s:.0f} s",
+        messages=len(said),
+        lost=lost,
+        doubled=ledger.doubled,
+        recovery_s=[back_s],
+    )
+    assert (lost, ledger.doubled) == (0, 0), ledger
+    assert not double.violations, double.violations
+
+
+def say(double: Double, texts: Sequence[str]) -> None:
+    for number, text in enumerate(texts):
+        double.say(text, user=f"person{number}")
