@@ -64,6 +64,7 @@ class Runner:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="delivery")
         self._closing = asyncio.Event()
         self._courier_until = 0.0
+        self._leading = asyncio.Lock()
         self._live = Live(adapter, store, self._outbox, self._threads, self._is_courier, self._lanes.__contains__)
 
     async def run(self) -> None:
@@ -147,21 +148,28 @@ class Runner:
         self._outbox.inherit(self._consumer)
         return self._outbox.unacknowledged(self._consumer)
 
-    async def _lead(self) -> bool:
-        """Become or stay the courier; on becoming it, first take what an earlier one read and did not send."""
-        was = self._is_courier()
-        asked_at = asyncio.get_running_loop().time()
-        if not await self._patiently(lambda: self._outbox.lead(self._consumer)):
-            return False
-        if not was:
-            left = await self._patiently(self._inherited)
-            if left is None:
+    async def _lead(self, *, renew: bool = True) -> bool:
+        """Become or stay the courier; on becoming it, first take what an earlier one read and did not send.
+
+        Without ``renew``, do nothing if it is so. Many replies that find together that time ran out on this process
+        must not each ask for it: that took so long that time ran out again.
+        """
+        async with self._leading:
+            was = self._is_courier()
+            if was and not renew:
+                return True
+            asked_at = asyncio.get_running_loop().time()
+            if not await self._patiently(lambda: self._outbox.lead(self._consumer)):
                 return False
-            log.info("this process sends the replies of %s now", self._adapter.name)
+            if not was:
+                left = await self._patiently(self._inherited)
+                if left is None:
+                    return False
+                log.info("this process sends the replies of %s now", self._adapter.name)
+                self._courier_until = asked_at + COURIER_TTL_S
+                self._dispatch(left)
             self._courier_until = asked_at + COURIER_TTL_S
-            self._dispatch(left)
-        self._courier_until = asked_at + COURIER_TTL_S
-        return True
+            return True
 
     def _is_courier(self) -> bool:
         return asyncio.get_running_loop().time() < self._courier_until
@@ -185,7 +193,7 @@ class Runner:
     async def _drive(self, address: Address, lane: "asyncio.Queue[Delivery]") -> None:
         """Send what is in this lane, in order, then end. If this process may send no more, the rest is left."""
         try:
-            while not lane.empty() and not self._closing.is_set() and (self._is_courier() or await self._lead()):
+            while not lane.empty() and not self._closing.is_set() and await self._lead(renew=False):
                 delivery = lane.get_nowait()
                 with logs.about(*delivery.reply.in_reply_to):
                     if not await self._deliver_one(delivery):
@@ -248,7 +256,7 @@ class Runner:
                 return f"{type(error).__name__}: {error}"
             pause_s = min(2 * pause_s, LAST_PAUSE_S)
             await self._pause(wait_s)
-            if self._closing.is_set() or not (self._is_courier() or await self._lead()):
+            if self._closing.is_set() or not await self._lead(renew=False):
                 raise LeaseLost("it is left for who sends next")
 
     async def _patiently(self, call: Callable[[], T]) -> T | None:

@@ -6,10 +6,12 @@ are in memory only. Its parsed Update is not used either: an update of a newer B
 stop all that come after it.
 """
 
+import asyncio
 import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlencode
 
@@ -43,18 +45,57 @@ NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx
 Keyboard = Sequence[Sequence[tuple[str, str]]]
 
 
-class Api:
-    """One bot at one Bot API server. ``bot`` is the SDK's; polling has a connection of its own."""
+class _Calling(HTTPXRequest):
+    """Calls that may be cancelled: one that is not sent yet is not sent any more, others go on to their end, unheard.
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._polling = HTTPXRequest(connection_pool_size=1, connect_timeout=CONNECT_S, pool_timeout=CONNECT_S)
-        self._calling = HTTPXRequest(
+    httpx itself loses the connection of a cancelled call for good. Signs of life are cancelled all the time, so after a
+    while the pool was empty and nothing could be sent any more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
             connection_pool_size=CONNECTIONS,
             read_timeout=ANSWER_S,
             write_timeout=ANSWER_S,
             connect_timeout=CONNECT_S,
             pool_timeout=CONNECT_S,
+            httpx_kwargs={"event_hooks": {"request": [_watch]}},
         )
+
+    async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        """See the SDK."""
+        given_up = asyncio.Event()
+        before = _given_up.set(given_up)
+        call = asyncio.ensure_future(super().do_request(*args, **kwargs))  # it has a copy of the context
+        call.add_done_callback(lambda one: one.cancelled() or one.exception())  # perhaps nobody else asks for it
+        _given_up.reset(before)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+
+_given_up: ContextVar[asyncio.Event] = ContextVar("given_up")
+
+
+async def _watch(request: httpx.Request) -> None:
+    """Have a call end with an error, which httpx can bear, if it is given up before it is sent."""
+    given_up = _given_up.get()
+
+    async def trace(event: str, info: object) -> None:
+        if event.endswith("send_request_headers.started") and given_up.is_set():
+            raise httpx.WriteError("nobody waits for it any more")
+
+    request.extensions["trace"] = trace
+
+
+class Api:
+    """One bot at one Bot API server. ``bot`` is the SDK's; polling has a connection of its own."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._polling = HTTPXRequest(connection_pool_size=1, connect_timeout=CONNECT_S, pool_timeout=CONNECT_S)
+        self._calling = _Calling()
         self.bot = Bot(
             credentials.token,
             base_url=f"{credentials.api_url}/bot",
