@@ -1,14 +1,12 @@
 """The handle of a request to a remote engine: what has been said so far, who listens, how it is cancelled."""
 
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
 from core.dialogue import Completion, FinishReason, Prompt
+from workers.engine.listener import Listener
 from workers.engine.remote_dialect import estimated_tokens
-
-log = logging.getLogger(__name__)
 
 _UNFINISHED = "\ufffd\u200d\ufe0f"  # what may become another character with the next piece
 
@@ -23,8 +21,7 @@ class RemoteGeneration:
         self.text = ""
         self.tokens = 0
         self.prompt_tokens = 0
-        self._on_text = on_text
-        self._shown = ""
+        self._listener = Listener(on_text)
         self._cancel = threading.Event()
         self._future: Future[Completion] = Future()
         self._end: Callable[[], None] = lambda: None
@@ -63,23 +60,12 @@ class RemoteGeneration:
         """Add what the server sent."""
         self.text += piece
         self.tokens += 1  # about: the server's own count comes at the end, if at all
-        self._show(self.text.strip().rstrip(_UNFINISHED).rstrip())
-
-    def _show(self, text: str) -> None:
-        """Hand the text so far to whoever listens; one who fails is not called again."""
-        if self._on_text is None or not text or text == self._shown:
-            return
-        self._shown = text
-        try:
-            self._on_text(text)
-        except Exception:
-            self._on_text = None
-            log.exception("on_text failed; this reply is no longer streamed")
+        self._listener.hear(self.text.strip().rstrip(_UNFINISHED).rstrip())
 
     def answer(self, reason: FinishReason) -> None:
         """Give the completion to whoever waits for it."""
         text = self.text.strip()
-        self._show(text)
+        self._listener.hear(text)
         known = self.prompt_tokens or estimated_tokens(self.prompt.messages, self.prompt.tone)
         self._future.set_result(
             Completion(text=text, finish_reason=reason, prompt_tokens=known, completion_tokens=self.tokens)

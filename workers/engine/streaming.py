@@ -1,12 +1,11 @@
 """The text of one reply while its ids still come: never half a character, half a sign or half a stop string."""
 
-import logging
 from collections.abc import Callable
 
 import regex
 from transformers import PreTrainedTokenizerBase
 
-log = logging.getLogger(__name__)
+from workers.engine.listener import Listener
 
 _UNKNOWN = "\ufffd"  # what the bytes of an unfinished character decode to
 _CLUSTER = regex.compile(r"\X")
@@ -25,19 +24,18 @@ class ReplyText:
     ) -> None:
         self._tokenizer = tokenizer
         self._stop = stop
-        self._on_text = on_text
+        self._listener = Listener(on_text)
         self._ids: list[int] = []
         # Ids up to _known are in _text; those from _context on are decoded again with each new one, as the text of
         # an id depends on the one before it.
         self._text = ""
         self._context = self._known = 0
         self._settled = 0  # the last grapheme cluster of _text begins here
-        self._shown = ""
 
     def take(self, token: int) -> bool:
         """Add an id; return whether a stop string is now complete."""
         self._ids.append(token)
-        if self._on_text is None and not self._stop:
+        if not self._listener.listens and not self._stop:
             return False
         known = self._decode(self._ids[self._context : self._known])
         grown = self._decode(self._ids[self._context :])
@@ -52,7 +50,7 @@ class ReplyText:
         longest = max(map(len, self._stop), default=0)
         if any(self._text.find(one, max(0, before - longest)) >= 0 for one in self._stop):
             return True
-        self._show(self._text[: min(self._settled, self._open_stop())].strip())
+        self._listener.hear(self._text[: min(self._settled, self._open_stop())].strip())
         return False
 
     def end(self) -> str:
@@ -61,7 +59,7 @@ class ReplyText:
         for one in self._stop:
             text = text.partition(one)[0]
         text = text.strip()
-        self._show(text)
+        self._listener.hear(text)
         return text
 
     def _open_stop(self) -> int:
@@ -71,17 +69,6 @@ class ReplyText:
             if any(one.startswith(tail) for one in self._stop):
                 return len(self._text) - length
         return len(self._text)
-
-    def _show(self, text: str) -> None:
-        """Hand the text so far to whoever listens; one who fails is not called again."""
-        if self._on_text is None or not text or text == self._shown:
-            return
-        self._shown = text
-        try:
-            self._on_text(text)
-        except Exception:
-            self._on_text = None
-            log.exception("on_text failed; this reply is no longer streamed")
 
     def _decode(self, ids: list[int]) -> str:
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
