@@ -17,6 +17,7 @@ The tables go to standard output as Markdown, progress to standard error, all sa
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -389,6 +390,7 @@ def main() -> int:
     args.add_argument("--pictures", type=Path, help="draw the plots into this folder, too")
     options = args.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # in order, so that no process is left behind
 
     if options.soak:
         for models in options.models:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import pytest
 
 from channels.delivery import Delivery, Message
+from channels.runner import Runner
 from core import settings
 from core.dialogue import Address
 from core.events import Reply
-from core.store import Bucket, Store
+from core.store import Bucket, Outbox, Store
 from core.store.pace import Pace
 from tests.channels.test_delivery import Wall, reply
 from tests.channels.test_live import SlowAdapter, event, running
@@ -81,3 +82,21 @@ async def test_newcomers_who_wait_for_their_sign_do_not_ask_for_it_all_at_once(
         await until(lambda: len(adapter.signs) == 30)
     assert adapter.signs == [f"n{number}" for number in range(30)], "in the order in which they came"
     assert len(asked) < 4 * 30
+
+
+async def test_replies_that_find_that_time_ran_out_ask_once_who_sends(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    lead = Outbox.lead
+
+    def counted_lead(self: Outbox, process: str) -> bool:
+        asked.append(process)
+        return lead(self, process)
+
+    monkeypatch.setattr(Outbox, "lead", counted_lead)
+    runner = Runner(SlowAdapter(), store, settings.load().inbox)
+    assert all(await asyncio.gather(*(runner._lead(renew=False) for _ in range(50))))
+    assert len(asked) == 1
+    assert await runner._lead()
+    assert len(asked) == 2, "who reads the outbox renews the right"
