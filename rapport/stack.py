@@ -241,10 +241,12 @@ def connect(url: str) -> "redis.Redis":
 
 
 def answers(url: str) -> bool:
-    """Say whether a Redis answers at this address and lets us in."""
-    with connect(url) as client, suppress(redis.RedisError):
-        return bool(client.ping())
-    return False
+    """Say whether a Redis answers at this address and lets us in, be it that it cannot write to its disk."""
+    with connect(url) as client:
+        try:
+            return bool(client.ping())
+        except redis.RedisError as error:
+            return str(error).startswith("MISCONF")
 
 
 def running_url(data: Path) -> str | None:
