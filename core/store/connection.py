@@ -34,7 +34,7 @@ def tls_options(url: str) -> dict[str, Any]:
     if not url.startswith("rediss://"):
         return {}
     with _understood():
-        told: dict[str, Any] = parse_url(url)
+        told: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
     return {"ssl_cert_reqs": "required"} | {name: value for name, value in told.items() if name.startswith("ssl_")}
 
 
