@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from channels.base import LONG_LINE, Accept, AsgiApp, Hook
 from channels.web.api import Routes, max_body
+from channels.web.attempts import Attempts
 from channels.web.connections import MAX_HEAD, Connection, allow_files
 from channels.web.guard import HOOKS, Guard
 from channels.web.keyring import KeyRing
@@ -44,6 +45,7 @@ class WebAdapter:
         self._store = Store(redis_url, settings, _never_woken)
         self._keys = KeyRing(key, self._store.api_keys.all)
         self._has_own_key = key is not None
+        self._attempts = Attempts()
         self._room = WaitingRoom()
         self._hooks = hooks
 
@@ -61,7 +63,7 @@ class WebAdapter:
         for hook in self._hooks:
             served.router.routes.append(Route(f"{HOOKS}{hook.name}", _Endpoint(hook.app(accept))))
             log.info("%s can call at %s%s", hook.name, HOOKS, hook.name)
-        app = Guard(served, self._keys, self._web.host, max_body(self._settings))
+        app = Guard(served, self._keys, self._attempts, self._web.host, max_body(self._settings))
         server = _Server(
             uvicorn.Config(
                 app,

@@ -65,18 +65,25 @@ Lines that begin with a colon keep the connection open. Every error has the form
 """
 
 ERRORS = {
-    400: "No JSON, or not UTF-8.",
+    400: "No JSON, not UTF-8, or not HTTP.",
     401: "The key is missing or wrong (when one is needed).",
-    403: "This user is not allowed to talk with the bot ([access] of its settings).",
+    403: "This user is not allowed to talk with the bot ([access] of its settings); or no key is needed here, and the "
+    "call comes from another site's page or through a proxy.",
+    408: "The request came too slowly.",
     409: "A message with this id was answered before; the answer is in the history, unless it was a command.",
     413: "The message or the request is too long.",
     415: "Not application/json.",
     422: "A field is missing or wrong, or the message is empty.",
-    429: "Too many messages of this person wait for an answer, or they write too fast: Retry-After says when to go on.",
+    429: "Too many messages of this person wait for an answer, they write too fast, or too many wrong keys came from "
+    "this address: Retry-After says when to go on.",
+    431: "The head of the request is too long.",
     503: "Too many people wait for an answer (Retry-After says when to come again), the store is away, so that nothing "
     "can be taken or read, or the bot is being restarted.",
     504: "The reply takes longer. It will be in the history, unless it is that to a command: send that again.",
 }
+
+# What a call may be told before it is looked at closely (guard.py, connections.py).
+GUARDED = (400, 401, 403, 408, 429, 431, 503)
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -121,13 +128,12 @@ class Routes:
             description=DESCRIPTION,
             docs_url=None,  # FastAPI's own pages load their scripts from elsewhere; static/docs.html does not
             redoc_url=None,
-            dependencies=[Depends(HTTPBearer(auto_error=False, description="WEB_API_KEY, or a named key"))]
-            if with_key
-            else [],
         )
         handle_all(app)
-        app.include_router(self._chat_router())
-        app.include_router(self._other_router())
+        key = [Depends(BEARER)] if with_key else []
+        app.include_router(self._chat_router(), dependencies=key)
+        app.include_router(self._commands_router(), dependencies=key)
+        app.include_router(self._open_router())
         app.mount("/static", StaticFiles(directory=STATIC))
         return app
 
@@ -141,13 +147,18 @@ class Routes:
         router.post("/chat/stream", response_class=StreamingResponse, responses=errors | {200: stream})(
             self.chat_stream
         )
-        router.get("/history", response_model=list[HistoryEntry], responses=_errors(401, 422, 503))(self.history)
+        router.get("/history", response_model=list[HistoryEntry], responses=_errors(422, *GUARDED))(self.history)
         return router
 
-    def _other_router(self) -> APIRouter:
+    def _commands_router(self) -> APIRouter:
+        router = APIRouter(tags=["about"])
+        router.get("/commands", response_model=About, responses=_errors(*GUARDED))(self.about)
+        return router
+
+    def _open_router(self) -> APIRouter:
+        """Return what needs no key: guard.OPEN."""
         router = APIRouter(tags=["about"])
         not_ready: Responses = {503: {"model": Ready, "description": "No: what is missing stands in the answer."}}
-        router.get("/commands", response_model=About)(self.about)
         router.get("/healthz", response_model=Alive)(self.alive)
         router.get("/readyz", response_model=Ready, responses=not_ready)(self.ready)
         router.get("/", include_in_schema=False)(self.page)

@@ -42,10 +42,10 @@ MAX_HOOK_BODY = 1024 * 1024  # the largest event of Slack or Telegram is far bel
 class Guard:
     """Refuses what must not pass. Where no key is needed, only this machine is served, and no other site's pages."""
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, host: str, max_body: int) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyRing, attempts: Attempts, host: str, max_body: int) -> None:
         self._app = app
         self._keys = keys
-        self._attempts = Attempts()
+        self._attempts = attempts
         self._host = host.lower()
         self._is_local = is_loopback(host)
         self._max_body = max_body

@@ -54,9 +54,15 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture
+def locked(shared_locked: Stack) -> Stack:
+    """A channel that others can reach, with a key; nobody has tried a wrong one yet."""
+    shared_locked.adapter._attempts._full_at.clear()
+    return shared_locked
+
+
 @pytest.fixture(scope="session")
-def locked(web_redis: RedisServer) -> Iterator[Stack]:
-    """A channel that others can reach, with a key."""
+def shared_locked(web_redis: RedisServer) -> Iterator[Stack]:
     stack = Stack(web_redis.url(1), key=KEY, host="0.0.0.0")
     stack.start_worker()
     yield stack

@@ -1,10 +1,12 @@
 """Who may call: the key, other sites' pages, foreign host names, and who sees whose conversation."""
 
 import asyncio
+import http.client
 import logging
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -13,7 +15,9 @@ import pytest
 from channels.web.adapter import WebAdapter
 from channels.web.settings import Web, api_key, is_loopback
 from core import settings
+from core.dialogue import Address, Turn
 from core.errors import SettingsError, StoreUnavailable
+from core.store import keys
 from tests.channels.web.conftest import KEY
 from tests.channels.web.stack import RedisServer, Stack
 
@@ -33,6 +37,39 @@ def test_reading_needs_the_key(locked: Stack, path: str) -> None:
         assert answer.json()["error"]["code"] == "unauthorized"
         assert answer.headers["www-authenticate"] == "Bearer"
         assert client.get(path, headers=bearer(KEY)).status_code in (200, 404)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../history?user=eve",
+        "/static/%2e%2e/history?user=eve",
+        "/static/..%2fhistory?user=eve",
+        "/hooks/../history?user=eve",
+        "/hooks/%2e%2e/history?user=eve",
+        "/%68istory?user=eve",
+        "/HISTORY?user=eve",
+        "//history?user=eve",
+        "/history/?user=eve",
+        "/history;/static/x?user=eve",
+        "/./history?user=eve",
+        "/healthz/../history?user=eve",
+        "http://localhost/history?user=eve",
+        "/history%00/static/?user=eve",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "TRACE"])
+def test_no_spelling_of_an_address_goes_round_the_key(locked: Stack, path: str, method: str) -> None:
+    said = Turn(
+        role="user", text="not for everybody", at=datetime.now(UTC), address=Address(channel="web", space="eve")
+    )
+    locked.store.redis.rpush(keys.history("web:api:eve"), said.model_dump_json())
+    caller = http.client.HTTPConnection("127.0.0.1", locked.port, timeout=15)
+    caller.request(method, path, headers={"X-Original-URL": "/", "X-Rewrite-URL": "/", "X-HTTP-Method-Override": "GET"})
+    answer = caller.getresponse()
+    assert answer.status in (400, 401, 404, 405)
+    assert b"everybody" not in answer.read()
+    caller.close()
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
