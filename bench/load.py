@@ -11,14 +11,14 @@ should be answered nearly as fast as before, with a line that is bounded and peo
 each rate the ledger is checked: everything taken is answered once.
 
 ``--models instant`` answers at once, so what is measured is all but the models; ``starter`` are the shipped models.
-The tables go to standard output as Markdown, progress to standard error, all samples to a file in ``--keep``.
+The tables go to standard output as Markdown, progress to standard error, all samples to a file in ``--keep``, which
+``python -m bench.soak`` reads again.
 """
 
 import argparse
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -36,6 +36,7 @@ import redis
 
 from bench.channels import percentiles
 from bench.crowd import Crowd, Ledger, Message
+from bench.soak import GENERATOR, draw_memory, report_memory
 from core.store import keys
 from rapport.stack import PrivateRedis
 
@@ -49,8 +50,6 @@ KEEPS_UP = 0.9  # of what is offered must be answered, or it is saturated
 START_S, END_S, SETTLE_S = 60.0, 20.0, 180.0
 SAMPLE_S, SOAK_SAMPLE_S = 0.5, 5.0
 WARM_UP_S = 5.0
-SOAK_WARM_UP = 0.2  # of a soak: caches fill, people write for the first time
-WHO = "load generator"
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Stack:
             **{name: self._start(name, "channels", name) for name in CHANNELS},
         }
         self._processes = {name: psutil.Process(running.pid) for name, running in self._running.items()}
-        self._processes |= {"redis": psutil.Process(server.pid), WHO: psutil.Process()}
+        self._processes |= {"redis": psutil.Process(server.pid), GENERATOR: psutil.Process()}
         self._redis = redis.Redis.from_url(server.url, decode_responses=True)
 
     def _start(self, name: str, module: str, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -289,16 +288,6 @@ def soak(models: str, options: argparse.Namespace) -> list[dict[str, Any]]:
         return sampler.samples
 
 
-def slopes(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return by how many MB an hour each process grows: least squares, without the warm-up."""
-    steady = samples[int(SOAK_WARM_UP * len(samples)) :]
-    hours = [sample["at"] / 3600 for sample in steady]
-    return {
-        name: statistics.linear_regression(hours, [sample["memory"][name] for sample in steady]).slope
-        for name in steady[0]["memory"]
-    }
-
-
 def say(text: str) -> None:
     print(text, end="", file=sys.stderr, flush=True)
 
@@ -335,16 +324,6 @@ def report(models: str, steps: Sequence[Step]) -> None:
     print(f"The load generator was late by at most {worst:.2f} s (p99 of a step).")
 
 
-def report_soak(samples: Sequence[dict[str, Any]]) -> None:
-    """Print how memory went."""
-    print("| process | MB after the warm-up | MB at the end | most MB | MB an hour |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    begin = samples[int(SOAK_WARM_UP * len(samples))]["memory"]
-    for name, slope in slopes(samples).items():
-        most = max(sample["memory"][name] for sample in samples)
-        print(f"| {name} | {begin[name]:.1f} | {samples[-1]['memory'][name]:.1f} | {most:.1f} | {slope:+.1f} |")
-
-
 def picture(folder: Path, curves: dict[str, list[Step]]) -> None:
     """Draw the saturation curve of each kind of models."""
     from bench.plots import Lines, draw
@@ -364,19 +343,6 @@ def picture(folder: Path, curves: dict[str, list[Step]]) -> None:
         )
 
 
-def picture_soak(folder: Path, samples: Sequence[dict[str, Any]], models: str) -> None:
-    """Draw memory over time; the generator keeps every message, so it is left out."""
-    from bench.plots import Lines, draw
-
-    thin = samples[:: max(1, len(samples) // 200)]
-    minutes = [(sample["at"] - samples[0]["at"]) / 60 for sample in thin]
-    memory = {name: (minutes, [one["memory"][name] for one in thin]) for name in samples[0]["memory"] if name != WHO}
-    marks = {SOAK_WARM_UP * minutes[-1]: "slope from here on"}
-    name = "load-soak.svg" if models == "instant" else f"load-soak-{models}.svg"
-    title = f"Resident memory under constant load ({models} models)"
-    draw(folder / name, title, Lines("MB", "minutes", memory, dots=False, marks=marks))
-
-
 def main() -> int:
     """Measure, report; return 1 if anything was lost, doubled or out of order."""
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -386,6 +352,7 @@ def main() -> int:
     args.add_argument("--seed", type=int, default=0)
     args.add_argument("--soak", type=int, metavar="MINUTES", help="no curve, but a constant rate for so long")
     args.add_argument("--rate", type=float, default=15, help="of the soak, messages a second")
+    args.add_argument("--warm-up", type=float, default=6, help="of the soak, minutes that the slope leaves out")
     args.add_argument("--keep", type=Path, default=ROOT / "build" / "load", help="folder for the samples")
     args.add_argument("--pictures", type=Path, help="draw the plots into this folder, too")
     options = args.parse_args()
@@ -395,9 +362,10 @@ def main() -> int:
     if options.soak:
         for models in options.models:
             samples = soak(models, options)
-            report_soak(samples)
+            report_memory(samples, options.warm_up)
             if options.pictures:
-                picture_soak(options.pictures, samples, models)
+                name = "load-soak.svg" if models == "instant" else f"load-soak-{models}.svg"
+                draw_memory(options.pictures / name, samples, options.warm_up, f"{models} models")
         return 0
     curves = {models: curve(models, options) for models in options.models}
     for models, steps in curves.items():

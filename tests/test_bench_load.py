@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from bench.crowd import Message, _reordered
-from bench.load import SOAK_WARM_UP, slopes
 from bench.marks import marked
 from bench.plots import Bars, Lines, draw
+from bench.soak import slopes
 from core.dialogue import Prompt, PromptMessage, Tone
 from tests.workers.scripted import models
 
@@ -15,10 +15,11 @@ TONE = Tone(name="plain", guidance="")
 
 
 def test_the_slope_of_memory_leaves_the_warm_up_out() -> None:
-    warm_up = [{"at": 5.0 * n, "memory": {"worker": 10.0 * n, "redis": 7.0}} for n in range(20)]
-    steady = [{"at": 5.0 * n, "memory": {"worker": 200.0 + 5 * n / 3600, "redis": 7.0}} for n in range(20, 100)]
-    assert len(warm_up) == SOAK_WARM_UP * 100
-    assert slopes([*warm_up, *steady]) == {"worker": pytest.approx(1.0), "redis": pytest.approx(0.0)}
+    warm_up = [{"at": 9.0 + 6 * n, "memory": {"worker": 10.0 * n, "redis": 7.0}} for n in range(20)]
+    steady = [{"at": 9.0 + 6 * n, "memory": {"worker": 200.0 + 6 * n / 3600, "redis": 7.0}} for n in range(20, 100)]
+    samples = [*warm_up, *steady]
+    assert slopes(samples, warm_up=2) == {"worker": pytest.approx(1.0), "redis": pytest.approx(0.0)}
+    assert slopes(samples, warm_up=1.9)["worker"] > 1.0
 
 
 def test_a_reply_repeats_the_marks_of_all_that_it_answers() -> None:
