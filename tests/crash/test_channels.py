@@ -96,7 +96,7 @@ def test_killed_at_ten_points_nothing_is_lost_or_doubled(
                 said.append(f"m{number:03d}")
                 double.say(said[-1], user=f"person{number % PEOPLE}")
             try:
-                eventually(quiet, timeout_s=40)
+                eventually(quiet, timeout_s=120)
             except AssertionError:
                 missing = sorted(set(said) - Posts.of(double, NUMBER).whole.keys())
                 pytest.fail(f"at {point}: killed at {killed}, not answered {missing}")
