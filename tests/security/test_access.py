@@ -210,6 +210,38 @@ def test_each_network_knows_its_admins(
     admins.close()
 
 
+def test_the_native_way_to_call_it_is_unknown_to_others(
+    double: Double, redis_url: str, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens is what happens with a command that does not exist at all."""
+    ada = key_of(double, "ada", redis_url, worker)
+    monkeypatch.setenv("RAPPORT_ACCESS__ADMINS", f'["{ada}"]')
+    forget_settings()
+    channel = ChannelThread(double.name, redis_url)
+    let_in(double)
+    if double.name == "slack":
+        for name in ("status", "nonsense"):
+            double.slash(name, user="bob", place="group")  # type: ignore[attr-defined]
+            settled(double, f"you said {name}", "group", user="bob")
+        admins = Worker(redis_url)
+        with worker.busy():
+            double.slash("status", user="ada", place="group")  # type: ignore[attr-defined]
+            eventually(lambda: any("dead letters: 0" in text for text in texts(double, "group", "ada")), 30)
+        admins.close()
+        assert not [text for text in texts(double, "group", "bob") if "dead letters" in text], "for ada alone"
+    elif double.name == "telegram":
+        for name in ("/status", "/nonsense"):
+            double.say(name, user="bob", place="group", mention=False)
+        double.say("hello", user="bob", place="group")
+        settled(double, "you said hello", "group", user="bob")
+        assert not [text for text in texts(double, "group", "bob") if "status" in text or "nonsense" in text]
+    else:
+        registered = {command["name"] for command in double.rest.commands}  # type: ignore[attr-defined]
+        assert "help" in registered
+        assert "status" not in registered, "it is written as a message"
+    channel.stop()
+
+
 def test_an_event_says_nothing_about_rights() -> None:
     """An adapter, or whoever writes into the inbox, cannot make somebody an admin: the settings alone do."""
     fields = set(MessageEvent.model_fields)
