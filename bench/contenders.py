@@ -5,15 +5,17 @@ llama.cpp, which is no dependency of the project, is in llama_cpp.py.
 """
 
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig, PreTrainedModel
+from transformers import AutoTokenizer, ContinuousBatchingConfig, GenerationConfig, PreTrainedModel
 from transformers.generation.streamers import BaseStreamer
 
 from core.dialogue import Prompt, Tone
@@ -97,7 +99,7 @@ class Static:
 
     name = "static batching"
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: Any) -> None:
         self._model = model
         self._waiting: queue.Queue[tuple[Request, Future[Outcome]] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._serve)
@@ -125,11 +127,49 @@ class Static:
                     self._waiting.put(None)
                     break
                 batch.append(more)
-            clock = _Clock()
-            rows = _generate(self._model, [one.ids for one, _ in batch], max(one.tokens for one, _ in batch), clock)
+            first, rows = self._write([one.ids for one, _ in batch], max(one.tokens for one, _ in batch))
             for (request, future), ids in zip(batch, rows, strict=True):
                 own = ids[: request.tokens]
-                future.set_result(Outcome(clock.first, time.perf_counter(), len(own), own))
+                future.set_result(Outcome(first, time.perf_counter(), len(own), own))
+
+    def _write(self, prompts: list[list[int]], tokens: int) -> tuple[float, list[list[int]]]:
+        """Return when the first tokens were there, and so many ids for each prompt."""
+        clock = _Clock()
+        rows = _generate(self._model, prompts, tokens, clock)
+        return clock.first, rows
+
+
+class CTranslate2(Static):
+    """CTranslate2 in int8, which batches whole calls only. ``pip install ctranslate2``, for this benchmark alone."""
+
+    name = "CTranslate2 int8, static"
+
+    def __init__(self, folder: Path) -> None:
+        import ctranslate2
+
+        self._folder = tempfile.TemporaryDirectory()
+        converter = ctranslate2.converters.TransformersConverter(str(folder))
+        converter.convert(self._folder.name, quantization="int8", force=True)
+        self._words = AutoTokenizer.from_pretrained(folder)
+        self._generator = ctranslate2.Generator(self._folder.name, intra_threads=torch.get_num_threads())
+        super().__init__(self._words)
+
+    def _write(self, prompts: list[list[int]], tokens: int) -> tuple[float, list[list[int]]]:
+        times: list[float] = []
+        found = self._generator.generate_batch(
+            [self._words.convert_ids_to_tokens(ids) for ids in prompts],
+            max_batch_size=len(prompts),
+            max_length=tokens,
+            min_length=tokens,
+            sampling_topk=1,
+            include_prompt_in_result=False,
+            callback=lambda step: times.append(time.perf_counter()),
+        )
+        return times[0], [one.sequences_ids[0] for one in found]
+
+    def close(self) -> None:
+        super().close()
+        self._folder.cleanup()
 
 
 class TransformersContinuous:

@@ -10,6 +10,7 @@ What this engine and the other fp32 ways write is compared with plain ``generate
 
 import argparse
 import gc
+import importlib.util
 import json
 import os
 import queue
@@ -29,7 +30,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the worker does, befor
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from bench.contenders import PLAIN, ROWS, Contender, Ours, Outcome, Request, Sequential, Static, TransformersContinuous
+from bench.contenders import (
+    PLAIN,
+    ROWS,
+    Contender,
+    CTranslate2,
+    Ours,
+    Outcome,
+    Request,
+    Sequential,
+    Static,
+    TransformersContinuous,
+)
 from bench.llama_cpp import LlamaCpp
 from core.dialogue import Prompt, PromptMessage
 from core.sections import Generation
@@ -164,6 +176,8 @@ def contenders(folder: Path, model: PreTrainedModel, llama_cpp: str | None) -> I
     yield lambda: Ours(settings(folder, "fp32"), "rapport fp32")
     yield lambda: Ours(settings(folder, "bf16"), "rapport bf16")
     yield lambda: Ours(settings(folder, "int8"), "rapport int8")
+    if importlib.util.find_spec("ctranslate2"):
+        yield lambda: CTranslate2(folder)
     if llama_cpp:
         yield lambda: LlamaCpp(llama_cpp, model, ROWS, CONTEXT, torch.get_num_threads())
 
@@ -186,6 +200,7 @@ def main() -> None:
     parser.add_argument("--people", nargs="+", type=int, default=[1, 8, 32])
     parser.add_argument("--llama-cpp", metavar="PYTHON", help="an interpreter that has xllamacpp and gguf")
     parser.add_argument("--short", type=int, default=1, help="divide the number of requests by this")
+    parser.add_argument("--plot", type=Path, help="draw the first model's figures there (needs matplotlib)")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     options = parser.parse_args()
     rows = []
@@ -194,6 +209,32 @@ def main() -> None:
             rows += measure(name, make_model(name, Path(folder)), options)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if options.plot:
+        _draw(options.plot, rows)
+
+
+def _draw(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Draw the first model's figures."""
+    from bench.plots import Bars, draw
+
+    model = rows[0]["model"]
+    found = {(row["people"], row["engine"]): row for row in rows if row["model"] == model}
+    people = sorted({count for count, _ in found})
+    engines = [name for name in dict.fromkeys(name for _, name in found) if name != Sequential.name]
+    alone = found[1, Sequential.name]
+    series = {
+        key: {name: [found[count, name][key] for count in people] for name in engines} for key in ("ratio", "first_p95")
+    }
+    draw(
+        path,
+        f"Replies of many people at once, {model} model",
+        Bars(
+            f"tokens/s, to one after the other\n({alone['tokens_s']:.0f} tokens/s)",
+            [f"{count} people" if count > 1 else "1 person" for count in people],
+            series["ratio"],
+        ),
+        Bars("first token, p95 s", [str(count) for count in people], series["first_p95"], log=True),
+    )
 
 
 def measure(name: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:

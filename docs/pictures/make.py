@@ -1,11 +1,14 @@
-"""Makes the pictures of the README from the running program.
+"""Makes the pictures of the README and of docs/performance.md from the running program.
 
-    pip install pyte playwright && python docs/pictures/make.py
+    pip install pyte playwright pillow && python docs/pictures/make.py [terminal] [web] [together]
 
 terminal.svg: `rapport chat` at a pseudo-terminal, read with the terminal emulator pyte, drawn with rich.
-web.png: the chat page of `rapport up` in Chromium. Both talk to the models that ship, on data of their own.
+web.png: the chat page of `rapport up` in Chromium. together.gif: two people at two pages, at the same time, as fast as
+it went. All talk to the models that ship, on data of their own.
 """
 
+import io
+import itertools
 import os
 import pty
 import subprocess
@@ -14,10 +17,13 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyte
-from playwright.sync_api import expect, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
@@ -31,6 +37,11 @@ SAID = [
     "it finally came today, I'm so happy!!",
     "what's my name?",
 ]
+TOGETHER = [
+    ("hi there!", "I lost my keys and I am late for work, everything goes wrong today"),
+    ("hello", "we won the match and I scored the last goal!!"),
+]
+FILM_S = 5.0
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
@@ -103,26 +114,63 @@ def _line(screen: pyte.Screen, y: int) -> Text:
     return text
 
 
-def web(data: str) -> None:
-    """Take a picture of the chat page."""
+@contextmanager
+def _browser(data: str) -> Iterator[Browser]:
+    """Run `rapport up` and a browser."""
     env = os.environ | {"RAPPORT_STACK__DATA": data, "RAPPORT_WEB__PORT": str(PORT)}
     program = subprocess.Popen([sys.executable, "-m", "rapport", "up"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     try:
         wait_for(_ready)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            page = browser.new_page(viewport={"width": 900, "height": 760}, device_scale_factor=1.5)
-            page.goto(f"http://127.0.0.1:{PORT}/")
-            for number, line in enumerate(SAID, 1):
-                page.get_by_role("textbox", name="Message").fill(line)
-                page.keyboard.press("Enter")
-                expect(page.locator("#log .bot")).to_have_count(number, timeout=60_000)
-            page.wait_for_timeout(1800)  # the colours fade in
-            page.screenshot(path=str(HERE / "web.png"))
+            yield browser
             browser.close()
     finally:
         program.terminate()
         program.wait()
+
+
+def _say(page: Page, line: str, number: int) -> None:
+    """Say a line and wait for the reply, which is that many in the conversation."""
+    page.get_by_role("textbox", name="Message").fill(line)
+    page.keyboard.press("Enter")
+    expect(page.locator("#log .bot")).to_have_count(number, timeout=60_000)
+
+
+def web(data: str) -> None:
+    """Take a picture of the chat page."""
+    with _browser(data) as browser:
+        page = browser.new_page(viewport={"width": 900, "height": 760}, device_scale_factor=1.5)
+        page.goto(f"http://127.0.0.1:{PORT}/")
+        for number, line in enumerate(SAID, 1):
+            _say(page, line, number)
+        page.wait_for_timeout(1800)  # the colours fade in
+        page.screenshot(path=str(HERE / "web.png"))
+
+
+def together(data: str) -> None:
+    """Film two people who write at the same time."""
+    with _browser(data) as browser:
+        pages = [browser.new_page(viewport={"width": 420, "height": 420}) for _ in TOGETHER]
+        for page, (hello, _) in zip(pages, TOGETHER, strict=True):
+            page.goto(f"http://127.0.0.1:{PORT}/")
+            _say(page, hello, 1)
+        for page, (_, line) in zip(pages, TOGETHER, strict=True):
+            page.get_by_role("textbox", name="Message").fill(line)
+        frames: list[Image.Image] = []
+        times: list[float] = []
+        for page in pages:
+            page.keyboard.press("Enter")
+        end = time.monotonic() + FILM_S
+        while time.monotonic() < end:
+            times.append(time.monotonic())
+            shots = [Image.open(io.BytesIO(page.screenshot(type="png"))) for page in pages]
+            frame = Image.new("RGB", (sum(shot.width for shot in shots) + 20, shots[0].height), "white")
+            for number, shot in enumerate(shots):
+                frame.paste(shot, (number * (shot.width + 20), 0))
+            frames.append(frame.quantize(32))
+        waits = [int(1000 * (after - before)) for before, after in itertools.pairwise(times)]
+        frames[0].save(HERE / "together.gif", save_all=True, append_images=frames[1:], duration=[*waits, 2500], loop=0)
 
 
 def _ready() -> bool:
@@ -133,6 +181,7 @@ def _ready() -> bool:
 
 
 if __name__ == "__main__":
-    for make in (terminal, web):
+    ways = {"terminal": terminal, "web": web, "together": together}
+    for make in [ways[name] for name in sys.argv[1:]] or ways.values():
         with tempfile.TemporaryDirectory() as folder:
             make(folder)
