@@ -8,7 +8,7 @@ PIP    := $(PY) -m pip install --disable-pip-version-check
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help chat up doctor test load crash check format bench lock clean
+.PHONY: help chat up doctor test load crash fuzz check audit format bench lock clean
 
 help:
 	@echo 'make chat    a conversation in this terminal (or from a pipe)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make doctor  what is fine, what is missing and how to fix it'
 	@echo 'make test    all tests        make check   lint, format, types'
 	@echo 'make crash   kills processes  make bench   figures of speed'
+	@echo 'make fuzz    SECONDS=60 for each target  make audit  known vulnerabilities, licences'
 	@echo 'make load    people write, more and more: some minutes, on a machine with nothing else to do'
 	@echo 'make clean   remove what was built (conversations stay in data/)'
 
@@ -35,10 +36,23 @@ test: $(VENV)/test.stamp
 crash: $(VENV)/test.stamp
 	@$(PY) -m pytest tests/crash --crash full
 
+# Each target for so long, and then the HTTP API. What was learnt is kept in .fuzz, where the next run goes on.
+SECONDS ?= 60
+fuzz: $(VENV)/fuzz.stamp
+	@$(PY) -m tests.fuzz --seconds $(SECONDS)
+	@SCHEMA_EXAMPLES=$$((10 * $(SECONDS))) $(PY) -m pytest -q --timeout 3600 tests/channels/web/test_schema.py
+
 check: $(VENV)/test.stamp
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+# pip-audit asks pypi.org; --strict, as it would call what it could not ask about free of faults.
+audit: $(VENV)/audit.stamp
+	@$(PY) .ci/dependencies.py
+	@$(PY) -m pip_audit --strict --disable-pip --no-deps -r requirements.lock -r requirements-test.lock || { \
+	  echo 'Not audited, or not free of known faults: the lines above say which. The audit must reach pypi.org.' >&2; \
+	  exit 1; }
 
 format: $(VENV)/test.stamp
 	@$(PY) -m ruff check --fix .
@@ -68,6 +82,10 @@ $(VENV)/test.stamp: $(VENV)/run.stamp requirements-test.lock
 	@$(PIP) -r requirements-test.lock >&2 </dev/null
 	@touch $@
 
+$(VENV)/fuzz.stamp $(VENV)/audit.stamp: $(VENV)/%.stamp: $(VENV)/test.stamp pyproject.toml
+	@$(PIP) -c requirements.lock -c requirements-test.lock --editable '.[$*]' >&2 </dev/null
+	@touch $@
+
 # Writes both locks anew from pyproject.toml. Two packages are needed by other Pythons than the one that resolves.
 lock:
 	@rm -rf .lock && $(PYTHON) -m venv .lock >&2
@@ -84,5 +102,5 @@ lock:
 	@rm -rf .lock build
 
 clean:
-	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
