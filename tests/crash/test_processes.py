@@ -25,7 +25,7 @@ def test_killed_at_random_times(tmp_path: Path, table: Table, full: bool, capsys
     with capsys.disabled():
         print(f"\nkills at random times: CRASH_SEED={seed}")
     dice = random.Random(seed)
-    kills = 40 if full else 3
+    kills = 40 if full else 2
     with Town(tmp_path, workers=4 if full else 2) as town:
         town.people.write(NAMES, messages=1000, pause_s=0.4, seed=seed)
         for _ in range(kills):
@@ -92,7 +92,7 @@ def test_how_soon_what_a_dead_worker_held_is_answered(
     if not (full or supervised):
         pytest.skip("takes as long as the lease, many times")
     recovery_s: list[float] = []
-    kills = 25 if full else 2
+    kills = 25 if full else 1
     settings = {"CRASH_GENERATION_S": "1.0", "RAPPORT_INBOX__LEASE_S": "5"}
     with Town(tmp_path, workers=3, supervised=supervised, **settings) as town:
         for number in range(kills):
