@@ -160,6 +160,7 @@ class Crowd:
             queue.put(None)
         for thread in self._threads:
             thread.join()
+        logging.getLogger("asyncio").disabled = True  # of a poll that breaks off a task is left
         for double in self.doubles.values():
             double.stop()
 
