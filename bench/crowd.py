@@ -111,6 +111,7 @@ class Crowd:
         self._threads.append(threading.Thread(target=self._web.run_forever))
         self._streams: set[asyncio.Task[None]] = set()
         self._closing = threading.Event()
+        self._arrived = False
 
     def start(self) -> None:
         """Open the doubles; after this ``environment`` is complete."""
@@ -135,6 +136,7 @@ class Crowd:
                 return False
         for thread in [*self._threads, self._collector]:
             thread.start()
+        self._arrived = True
         self._session = asyncio.run_coroutine_threadsafe(self._open_session(), self._web).result(10)
         return True
 
@@ -152,14 +154,15 @@ class Crowd:
 
     def stop(self) -> None:
         """End everything here."""
-        self._closing.set()
-        self._collector.join()
-        asyncio.run_coroutine_threadsafe(self._close_session(), self._web).result(10)
-        self._web.call_soon_threadsafe(self._web.stop)
-        for queue in self._queues.values():
-            queue.put(None)
-        for thread in self._threads:
-            thread.join()
+        if self._arrived:
+            self._closing.set()
+            self._collector.join()
+            asyncio.run_coroutine_threadsafe(self._close_session(), self._web).result(10)
+            self._web.call_soon_threadsafe(self._web.stop)
+            for queue in self._queues.values():
+                queue.put(None)
+            for thread in self._threads:
+                thread.join()
         logging.getLogger("asyncio").disabled = True  # of a poll that breaks off a task is left
         for double in self.doubles.values():
             double.stop()

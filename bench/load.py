@@ -47,7 +47,7 @@ RATES = {
     "starter": (1, 2, 4, 6, 8, 12, 16, 24),
 }
 KEEPS_UP = 0.9  # of what is offered must be answered, or it is saturated
-START_S, END_S, SETTLE_S = 60.0, 20.0, 180.0
+START_S, END_S, SETTLE_S = 180.0, 20.0, 180.0
 SAMPLE_S, SOAK_SAMPLE_S = 0.5, 5.0
 WARM_UP_S = 5.0
 
@@ -176,10 +176,10 @@ def running(models: str, options: argparse.Namespace) -> Iterator[tuple[Crowd, S
         server = closing.enter_context(PrivateRedis(folder, print))
         crowd = Crowd(options.people, options.seed, folder)
         crowd.start()
+        closing.callback(crowd.stop)
         stack = Stack(models, crowd, server, folder)
         closing.callback(stack.stop)
         wait_until(lambda: stack.ready() and crowd.arrive(), stack, START_S, "the processes did not start")
-        closing.callback(crowd.stop)
         settle(write(crowd, RATES[models][0], WARM_UP_S, Random(options.seed), stack), crowd, stack)
         yield crowd, stack
 
