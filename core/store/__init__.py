@@ -64,7 +64,7 @@ class Store:
         )
         self.letters = Letters(self.redis, queues, wake_up)
         self._letters_kept = settings.dead_letters.keep
-        self.people = People(self.redis, settings.history)
+        self.people = People(self.redis, settings.history, settings.access)
         self.api_keys = ApiKeys(self.redis)
         self.counts = Counts(self.redis)
         self.workers = Workers(self.redis, settings.inbox.lease_s)

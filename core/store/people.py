@@ -5,6 +5,7 @@ from typing import Literal, cast
 import redis
 
 from core.dialogue import Turn
+from core.sections import Access
 from core.sections import History as HistorySettings
 from core.store import keys
 from core.store.connection import translated
@@ -16,9 +17,10 @@ Verdict = Literal["up", "down"]
 class People:
     """Histories by person. Thread-safe."""
 
-    def __init__(self, client: "redis.Redis", settings: HistorySettings) -> None:
+    def __init__(self, client: "redis.Redis", settings: HistorySettings, access: Access) -> None:
         self._redis = client
         self._settings = settings
+        self._access = access
 
     def history(self, person: str) -> list[Turn]:
         """Return all turns kept, oldest first, with the person's ratings."""
@@ -31,7 +33,12 @@ class People:
         return [_rated(turn, ratings) for turn in turns] if ratings else turns
 
     def rate(self, person: str, reply_id: str, verdict: Verdict | None) -> None:
-        """Record how a person rates a reply; None takes the rating back. Erased with the person's history."""
+        """Record how a person rates a reply; None takes the rating back. Erased with the person's history.
+
+        Nothing is recorded of whom [access] does not admit: in a group they can react to replies, too.
+        """
+        if not self._access.admits(person):
+            return
         key = keys.feedback(person)
         with translated():
             if verdict is None:

@@ -81,6 +81,7 @@ def test_nothing_of_a_denied_person_is_kept(redis_url: str, monkeypatch: pytest.
     store = Store(redis_url, settings.load(), lambda person: person)
     assert store.inbox.accept(event()) == Refusal("denied", first=False)
     assert store.inbox.accept(event(text="I want to kill myself")) == Refusal("denied", first=False)
+    store.people.rate(PERSON, "reply", "up")
     assert store.redis.keys("*") == []
     assert store.inbox.accept(event(user="U2")) == "accepted"
     store.close()
