@@ -85,6 +85,15 @@ ERRORS = {
 # What a call may be told before it is looked at closely (guard.py, connections.py).
 GUARDED = (400, 401, 403, 408, 429, 431, 503)
 
+EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["busy", "mood", "draft", "reply", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -141,8 +150,8 @@ class Routes:
         router = APIRouter(tags=["chat"])
         errors = _errors(*ERRORS)
         router.post("/chat", response_model=ChatReply, responses=errors)(self.chat)
-        as_text = {"text/event-stream": {"schema": {"type": "string"}}}
-        stream: dict[str, Any] = {"description": "The events described above.", "content": as_text}
+        events = {"text/event-stream": {"itemSchema": EVENT}}
+        stream: dict[str, Any] = {"description": "The events described above.", "content": events}
         del errors[504]  # an event of the stream by then
         router.post("/chat/stream", response_class=StreamingResponse, responses=errors | {200: stream})(
             self.chat_stream
