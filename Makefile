@@ -63,7 +63,7 @@ bench: $(VENV)/run.stamp
 	@$(PY) -m bench.channels --rounds 1 --messages 100
 
 load: $(VENV)/test.stamp
-	@$(PY) -m bench.load --pictures docs/pictures
+	@$(PY) -m bench.load --pictures docs/pictures --document docs/reliability.md
 
 # torch goes first and alone: what depends on it then takes the build that is there instead of resolving another.
 $(VENV)/run.stamp: requirements.lock pyproject.toml

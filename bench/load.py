@@ -259,7 +259,7 @@ def curve(models: str, options: argparse.Namespace) -> list[Step]:
         for rate in RATES[models]:
             steps.append(measure(crowd, stack, rate, options.seconds, options))
             say_step(models, steps[-1])
-            if not any(step.keeps_up for step in steps[-2:]):
+            if len(steps) > 1 and not any(step.keeps_up for step in steps[-2:]):
                 break
         peak = max(step.throughput for step in steps)
         steps.append(measure(crowd, stack, round(2 * peak), 2 * options.seconds, options))
@@ -301,27 +301,32 @@ def say_step(models: str, step: Step) -> None:
     say(f"  {models}, {step.rate:g} a second: {step.throughput:.1f} answered a second, {latency}, {step.ledger}\n")
 
 
-def report(models: str, steps: Sequence[Step]) -> None:
-    """Print the tables."""
-    print(f"\nModels: {models}.\n")
-    print(
-        "| offered a second | answered a second | p50 s | p95 s | p99 s | most people waiting | most in outboxes |",
-        end="",
-    )
-    print(" told their number | refused | lost | doubled | reordered | drained after s |")
-    print("|" + " ---: |" * 13)
+def report(models: str, steps: Sequence[Step]) -> str:
+    """Return the table and what is to be said of it, as Markdown."""
+    columns = ["offered a second", "answered a second", "p50 s", "p95 s", "p99 s", "most people waiting"]
+    columns += ["most in outboxes", "told their number", "refused", "lost", "doubled", "reordered", "drained after s"]
+    lines = [f"Models: {models}.", "", f"| {' | '.join(columns)} |", "|" + " ---: |" * len(columns)]
     for step in steps:
         cells = [f"{step.rate:g}", f"{step.throughput:.1f}", *(f"{step.latency[p]:.2f}" for p in ("p50", "p95", "p99"))]
         cells += [str(step.deepest[name]) for name in ("people", "outbox")]
         ledger = step.ledger
         cells += map(str, (step.told, ledger.refused, ledger.lost + ledger.unheard, ledger.doubled, ledger.reordered))
-        print(f"| {' | '.join(cells)} | {step.drained_s:.1f} |")
+        lines.append(f"| {' | '.join(cells)} | {step.drained_s:.1f} |")
     peak = max(steps[:-1], key=lambda step: step.throughput)
-    ratio = steps[-1].throughput / peak.throughput
-    print(f"\nPeak: {peak.throughput:.1f} a second. Offered twice that, {ratio:.0%} of it goes on.", end=" ")
-    print("Share of one core at the peak: " + ", ".join(f"{name} {used:.0%}" for name, used in peak.cpu.items()) + ".")
-    worst = max(step.late_p99 for step in steps)
-    print(f"The load generator was late by at most {worst:.2f} s (p99 of a step).")
+    used = ", ".join(f"{name} {share:.0%}" for name, share in peak.cpu.items())
+    late_s = max(step.late_p99 for step in steps)
+    lines += ["", f"Peak: {peak.throughput:.1f} a second; with twice that offered (the last row)"]
+    lines += [f"{steps[-1].throughput / peak.throughput:.0%} of it. Share of one core at the peak: {used}."]
+    lines += [f"The load generator was late by at most {late_s:.2f} s (p99 of a step)."]
+    return "\n".join(lines)
+
+
+def put(document: Path, name: str, text: str) -> None:
+    """Put a text between the marks of this name in a document."""
+    found = document.read_text("utf-8")
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    before, rest = found.split(begin)
+    document.write_text(f"{before}{begin}{text}\n{end}{rest.split(end)[1]}", "utf-8")
 
 
 def picture(folder: Path, curves: dict[str, list[Step]]) -> None:
@@ -355,6 +360,7 @@ def main() -> int:
     args.add_argument("--warm-up", type=float, default=6, help="of the soak, minutes that the slope leaves out")
     args.add_argument("--keep", type=Path, default=ROOT / "build" / "load", help="folder for the samples")
     args.add_argument("--pictures", type=Path, help="draw the plots into this folder, too")
+    args.add_argument("--document", type=Path, help="put the tables of the curve there, too, between its marks")
     options = args.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # in order, so that no process is left behind
@@ -368,8 +374,10 @@ def main() -> int:
                 draw_memory(options.pictures / name, samples, options.warm_up, f"{models} models")
         return 0
     curves = {models: curve(models, options) for models in options.models}
-    for models, steps in curves.items():
-        report(models, steps)
+    text = "\n\n".join(report(models, steps) for models, steps in curves.items())
+    print(text)
+    if options.document:
+        put(options.document, "load", text)
     if options.pictures:
         picture(options.pictures, curves)
     ledgers = [step.ledger for steps in curves.values() for step in steps]
