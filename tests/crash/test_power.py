@@ -35,13 +35,15 @@ class Growth:
         self._thread = threading.Thread(target=self._watch, name="growth")
         self._thread.start()
 
-    def cut(self, at_risk_s: float) -> None:
-        """Leave what was there so long ago, if anything is at risk at all."""
+    def cut(self, at_risk_s: float) -> float:
+        """Leave what was there so long ago; return when that was."""
         self._done.set()
         self._thread.join()
+        until = time.monotonic() - at_risk_s
+        at, size = max([known for known in self._sizes if known[0] <= until] or self._sizes[:1])
         if at_risk_s:
-            until = time.monotonic() - at_risk_s
-            os.truncate(self.file, max([size for at, size in self._sizes if at <= until] or [self._sizes[0][1]]))
+            os.truncate(self.file, size)
+        return at if at_risk_s else until
 
     def _watch(self) -> None:
         while not self._done.wait(0.01):
@@ -66,9 +68,9 @@ def test_power_is_lost(tmp_path: Path, table: Table, full: bool, fsync: str) -> 
             town.people.write(NAMES, messages=8, pause_s=0.5, seed=seed)
             eventually(lambda enough=already + 40: len(town.people.accepted) > enough, 40)
             at_once([town.kill_redis, town.web.kill, *(worker.kill for worker in town.workers)])
-            growth.cut(at_risk_s)
+            safe_until = growth.cut(at_risk_s)
             cut, by_the_clock = time.monotonic(), datetime.now(UTC)
-            at_risk |= _touched_since(town, cut - at_risk_s) if at_risk_s else set()
+            at_risk |= _touched_since(town, safe_until) if at_risk_s else set()
             town.settle(60)
             again += len(_answered_again(town, cut, by_the_clock))
             town.ready()
