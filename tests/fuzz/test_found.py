@@ -1,4 +1,4 @@
-"""What fuzzing found, each as small as it could be made, so that it is not lost again. What takes too long is an example of its target."""
+"""What fuzzing found, each as small as it could be made. What took too long is an example of its target instead."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_file_that_is_not_utf8_is_named(file: str, tmp_path: Path, monkeypatch
     "address", ["http://gpu-1:sk-123#m", "http://a:sk-123@gpu\u2100#m", "http://[sk-123#m", "http://gpu-1:sk-123@x:y#m"]
 )
 def test_a_key_in_the_wrong_place_of_an_address_is_not_told(address: str) -> None:
-    with pytest.raises(ValueError, match="write http|does not belong") as error:
+    with pytest.raises(ValueError, match=r"write http|does not belong") as error:
         remote.parse(address)
     assert "sk-123" not in str(error.value)
     assert error.value.__suppress_context__ or error.value.__context__ is None
