@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 PULSE_S = 1.0
 # Celery notices a dead connection by itself within 7 s (app.py); what takes longer than this it never will.
 MISSED = 10
+MISSED_AT_START = 30  # the consumer has to be started, on a machine that may be busy
 
 
 class Pulse:
@@ -76,7 +77,7 @@ class Pulse:
 
     def _watch(self) -> None:
         while not self._closing.is_set():
-            if self._missed >= MISSED:
+            if self._missed >= (MISSED if self._felt else MISSED_AT_START):
                 self.stalled = True
                 log.critical("this worker takes nothing off its queue, though Redis answers, and ends")
                 self._on_stalled()
