@@ -86,7 +86,7 @@ def _lines(axes: "Axes", panel: Lines) -> None:
     _finish(axes, panel)
     for x, word in panel.marks.items():
         axes.axvline(x, color="#666666", linestyle="--", linewidth=1)
-        axes.annotate(word, (x, 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points")
+        axes.annotate(word, (x, 1), (0, 2), ("data", "axes fraction"), "offset points", ha="center", fontsize=9)
 
 
 def _bars(axes: "Axes", panel: Bars) -> None:
@@ -102,8 +102,9 @@ def _bars(axes: "Axes", panel: Bars) -> None:
 def _finish(axes: "Axes", panel: Lines | Bars) -> None:
     axes.set_ylabel(panel.y_label)
     if panel.log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_yscale("log", subs=[2, 5])
+        for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            formatted(lambda value, _: f"{value:g}")
     else:
         axes.set_ylim(bottom=0)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
