@@ -58,6 +58,7 @@ def test_power_is_lost(tmp_path: Path, table: Table, full: bool, fsync: str) -> 
         pytest.skip("what every change must pass is the setting of the private Redis")
     runs, at_risk_s = 5 if full else 1, AT_RISK_S[fsync]
     at_risk: set[str] = set()
+    asked_again: set[str] = set()  # all at once, by people who were cut off: in any order
     again = 0
     with Town(tmp_path, workers=2) as town:
         for seed in range(runs):
@@ -71,14 +72,16 @@ def test_power_is_lost(tmp_path: Path, table: Table, full: bool, fsync: str) -> 
             safe_until = growth.cut(at_risk_s)
             cut, by_the_clock = time.monotonic(), datetime.now(UTC)
             at_risk |= _touched_since(town, safe_until) if at_risk_s else set()
-            town.settle(60)
+            town.settle(120)
+            asked_again |= _touched_since(town, safe_until) if at_risk_s else set()
             again += len(_answered_again(town, cut, by_the_clock))
-            town.ready()
+            town.ready(120)
         ledger = town.ledger()
     table.add(f"power loss, appendfsync {fsync}", ledger, runs=runs)
     table.count(f"power loss, appendfsync {fsync}", runs=0, doubled=again)
-    found = [*ledger.lost, *ledger.doubled, *ledger.reordered, *ledger.wrong]
+    found = [*ledger.lost, *ledger.doubled, *ledger.wrong]
     unforeseen = [text for text in found if not at_risk & set(NUMBER.findall(text))]
+    unforeseen += [text for text in ledger.reordered if not asked_again & set(NUMBER.findall(text))]
     assert not unforeseen, f"{unforeseen}\n{ledger}"
     assert at_risk_s or not again
 
