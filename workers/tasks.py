@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 
@@ -36,11 +36,11 @@ def _start(**_: Any) -> None:
         )
     except RapportError as error:
         log.critical("%s", error)
-        raise SystemExit(1) from None
+        _give_up()
     except Exception:
-        # Celery goes on after any error but SystemExit, and a worker without models would eat wake-ups.
+        # Celery would go on, and a worker without models would eat wake-ups.
         log.critical("the worker cannot start", exc_info=True)
-        raise SystemExit(1) from None
+        _give_up()
 
 
 @worker_shutting_down.connect
@@ -55,6 +55,12 @@ def _stop(**_: Any) -> None:
         _runtime.close()
         if _runtime.broken:
             raise SystemExit(os.EX_SOFTWARE)  # Celery's own code would be 0, which supervisors take for success
+
+
+def _give_up() -> NoReturn:
+    """End at once: threads of models that were loaded halfway would abort the process while the interpreter ends."""
+    logging.shutdown()
+    os._exit(1)
 
 
 def _end(patience_s: float) -> None:
