@@ -143,7 +143,7 @@ _OTHERS_TOPIC = re.compile(
     r"they|his|her|their|who)\b"
 )
 _MEDIA_THERE = re.compile(rf"\b{_MEDIUM}\b")
-_REPLY_QUOTE = re.compile(r"^\s*>.*$", re.MULTILINE)
+_REPLY_QUOTE = re.compile(r"^[^\S\n]*>.*$", re.MULTILINE)  # within one line: or many empty ones take for ever
 _ENDS = re.compile(r"[.!?\n;…]+")
 _NO_WORD = re.compile(r"[^\w]+|_+")
 

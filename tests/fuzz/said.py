@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from fastapi.exceptions import RequestValidationError
+from hypothesis import example
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -232,6 +233,7 @@ def safety_of_what_is_said(text: str) -> None:
 
 
 @target(GROWING, examples=2)
+@example(("", "\r\n", "x"))  # empty lines were looked through for a quote from each of them anew
 def time_to_keep_people_safe(growing: tuple[str, str, str]) -> None:
     assert_steady(safety.crisis, growing)
     assert_steady(safety.is_abuse, growing)
