@@ -20,8 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker("crash")
-            # Each starts many processes: one file after the other on one core, files beside each other.
-            item.add_marker(pytest.mark.xdist_group(f"crash-{item.path.stem}"))
+            # Each starts many processes: no more than two at a time, beside tests that need less.
+            networks = item.path.stem in ("test_channels", "test_platforms")
+            item.add_marker(pytest.mark.xdist_group("crash-networks" if networks else "crash"))
 
 
 @pytest.fixture
