@@ -142,7 +142,7 @@ def test_the_engine_runs_out_of_memory_under_load(tmp_path: Path, table: Table, 
     settings = {"CRASH_MEMORY": str(memory), "RAPPORT_INBOX__RETRY_S": "0.5"}
     with Town(tmp_path, workers=1, app="tests.crash.starved_worker", **settings) as town:
         worker = town.workers[0].pid
-        for rows in ("2", "1", "0"):
+        for rows in ("2", "0"):
             town.people.write(NAMES, messages=3, pause_s=0.3, seed=int(rows))
             eventually(lambda: sum(bool(town.holder(name)) for name in NAMES) > 3)
             sign = "out of memory with" if rows != "0" else "the chat engine is broken"
@@ -156,4 +156,4 @@ def test_the_engine_runs_out_of_memory_under_load(tmp_path: Path, table: Table, 
         # What the starter model says is not what the scripted one would.
         wrong = [what for what in ledger.wrong if "has the reply" not in what]
         assert [*ledger.failed, *ledger.lost, *ledger.doubled, *ledger.reordered, *wrong] == [], town.tail()
-        table.add("the engine runs out of memory", ledger, runs=3)
+        table.add("the engine runs out of memory", ledger, runs=2)
