@@ -117,7 +117,9 @@ class Delivery:
         """
         if not reply.text.strip():
             raise DeliveryRefused("the reply is empty")
-        messages = self._messages(reply, final=True, rateable=reply.finish_reason not in UNRATED)
+        rateable = reply.finish_reason not in UNRATED
+        # In a thread: an /export full of odd mark-up takes seconds to be split, and all else on the network would wait.
+        messages = await asyncio.to_thread(self._messages, reply, final=True, rateable=rateable)
         known = await self._load(reply.id)
         for message in messages:
             await self._bring(message, known)
