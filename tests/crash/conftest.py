@@ -10,19 +10,16 @@ import pytest
 
 from tests.crash.report import Table
 
-HERE = Path(__file__).parent
 FILE = os.environ.get("RAPPORT_CRASH_REPORT")
 _table = Table()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker("crash")
-            # Each starts many processes: no more than two at a time, beside tests that need less.
-            networks = item.path.stem in ("test_channels", "test_platforms")
-            item.add_marker(pytest.mark.xdist_group("crash-networks" if networks else "crash"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Called for what is in this folder alone."""
+    item.add_marker("crash")
+    # Each starts many processes: no more than two at a time, beside tests that need less.
+    networks = item.path.stem in ("test_channels", "test_platforms")
+    item.add_marker(pytest.mark.xdist_group("crash-networks" if networks else "crash"))
 
 
 @pytest.fixture
