@@ -329,6 +329,10 @@ def put(document: Path, name: str, text: str) -> None:
     document.write_text(f"{before}{begin}{text}\n{end}{rest.split(end)[1]}", "utf-8")
 
 
+def curve_name(models: str) -> str:
+    return "load-curve.svg" if models == "instant" else f"load-curve-{models}.svg"
+
+
 def picture(folder: Path, curves: dict[str, list[Step]]) -> None:
     """Draw the saturation curve of each kind of models."""
     from bench.plots import Lines, draw
@@ -341,7 +345,7 @@ def picture(folder: Path, curves: dict[str, list[Step]]) -> None:
         throughput = {"answered": (rates, [step.throughput for step in steps]), "offered": (rates, rates)}
         marks = {peak: "saturated"}
         draw(
-            folder / ("load-curve.svg" if models == "instant" else f"load-curve-{models}.svg"),
+            folder / curve_name(models),
             f"Load on one machine ({models} models)",
             Lines("messages a second", "messages offered a second", throughput, marks=marks),
             Lines("seconds to the reply", "messages offered a second", latency, log=True, marks=marks),
@@ -377,7 +381,8 @@ def main() -> int:
     text = "\n\n".join(report(models, steps) for models, steps in curves.items())
     print(text)
     if options.document:
-        put(options.document, "load", text)
+        shown = (f"![Load with {models} models](pictures/{curve_name(models)})" for models in curves)
+        put(options.document, "load", "\n\n".join([text, *shown]))
     if options.pictures:
         picture(options.pictures, curves)
     ledgers = [step.ledger for steps in curves.values() for step in steps]
