@@ -20,7 +20,7 @@ from core.dialogue import Reading, Sentiment
 from core.errors import EngineBroken, EngineError, GenerationFailed
 from core.sections import SentimentSettings
 from workers.engine.loading import load_config, missing, pick_device, pick_dtype
-from workers.engine.precision import fast_dtype
+from workers.engine.precision import fast_dtype, rounded
 from workers.engine.sentiment import HEAD_FILE, LABELS, ClassifierReader, StarterReader, spell_symbols
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Encoder:
         batch: int,
     ) -> None:
         self._reader = reader.to(device).eval()
+        self._dtype = next(reader.parameters()).dtype
         self._tokenizer = tokenizer
         self._pad = tokenizer.pad_token_id or 0
         self._spell = isinstance(reader, StarterReader)
@@ -210,7 +211,7 @@ class Encoder:
             self._failures = 0
 
     def _pass(self, rows: list[list[int]]) -> list[Reading]:
-        width = max(map(len, rows))
+        width = rounded(max(map(len, rows)), self._dtype, self._device)
         ids = torch.tensor([row + [self._pad] * (width - len(row)) for row in rows], device=self._device)
         lengths = torch.tensor([len(row) for row in rows], device=self._device)
         mask = torch.arange(width, device=self._device) < lengths.unsqueeze(1)

@@ -15,6 +15,7 @@ from core.errors import SettingsError
 from core.sections import Generation as GenerationSettings
 from workers.engine.judge import first_line, out_of_memory
 from workers.engine.loading import LoadedChat
+from workers.engine.precision import rounded
 from workers.engine.slots import Slots, Window, slot_bytes
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class SlotModel:
         """
         slots = self.slots.all[first : first + len(chunks)]
         starts = [len(slot.ids) for slot in slots]
-        width = max(map(len, chunks))
+        width = self._rounded(max(map(len, chunks)))
         # Padding stands on the left, so that every row's last token is in the last column.
         rows = [
             [start, start + len(chunk) - width, *[0] * (width - len(chunk)), *chunk]
@@ -72,8 +73,8 @@ class SlotModel:
             padding = positions < start
             columns = positions.masked_fill(padding, self.slots.context)
             positions = positions.masked_fill(padding, 0)
-        view = max(start + len(chunk) for start, chunk in zip(starts, chunks, strict=True))
-        straight = starts[0] if len(chunks) == 1 else None
+        view = self._rounded(max(start + len(chunk) for start, chunk in zip(starts, chunks, strict=True)))
+        straight = starts[0] if len(chunks) == 1 and len(chunks[0]) == width else None
         self.slots.look(Window(first, len(chunks), columns, view, self._columns[: len(chunks), None], straight))
         with torch.inference_mode():
             output = self._model(
@@ -86,6 +87,9 @@ class SlotModel:
             )
         scores: torch.Tensor = output.logits[:, -1]
         return scores
+
+    def _rounded(self, length: int) -> int:
+        return min(rounded(length, self._dtype, self._device), self.slots.context)
 
     def _masks(self, positions: torch.Tensor, view: int) -> torch.Tensor | dict[str, torch.Tensor]:
         """Return what is added to the attention, [rows, 1, width, view]: by kind of layer if there are several.

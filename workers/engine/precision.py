@@ -13,6 +13,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from core.errors import SettingsError
 
+_STEP = 32
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -20,6 +21,17 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     """Return bfloat16, also for a CPU that multiplies matrices of it; float32 for others, which are slow with it."""
     has_units = device.type != "cpu" or torch.cpu.get_capabilities().get("amx_bf16", False)
     return torch.bfloat16 if has_units else torch.float32
+
+
+def rounded(length: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Return how many columns to compute where ``length`` are needed.
+
+    In half precision on a CPU oneDNN makes code for each shape of matrix and keeps it. A thousand shapes take a
+    gigabyte, and each new one takes longer than the arithmetic; rounded up there are some dozens.
+    """
+    if length == 1 or device.type != "cpu" or dtype == torch.float32:
+        return length
+    return -(-length // _STEP) * _STEP
 
 
 def check(precision: str, device: torch.device, section: str = "generation") -> None:

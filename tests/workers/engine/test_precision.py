@@ -65,6 +65,19 @@ def test_auto_is_what_the_cpu_is_fast_with(
     assert load_chat(Generation(model=starter, device="cpu")).model.dtype == dtype
 
 
+def test_half_precision_on_a_cpu_meets_few_shapes(starter: str) -> None:
+    """For each shape of matrix that it meets, oneDNN keeps code: a worker grew by a gigabyte."""
+    chat = load_chat(Generation(model=starter, device="cpu", precision="bf16"))
+    widths: set[int] = set()
+    embed = chat.model.get_input_embeddings()
+    with serving(chat, precision="bf16", max_new_tokens=2) as engine:
+        embed.register_forward_pre_hook(lambda _, given: widths.add(given[0].shape[1]))
+        waiting = [engine.submit(prompt(" ".join(["again"] * count))) for count in range(1, 60, 3)]
+        assert all(one.result(WAIT_S).text for one in waiting)
+    assert len(widths) > 2
+    assert all(width == 1 or width % 32 == 0 for width in widths)
+
+
 @pytest.mark.parametrize(("pause_s", "tokens"), [(0, 64), (1000, 1024)])
 def test_so_much_is_read_at_once_as_a_pause_allows(
     starter: str, monkeypatch: pytest.MonkeyPatch, pause_s: float, tokens: int
