@@ -27,6 +27,7 @@ from tests.conftest import RedisServer, forget_settings
 from tests.crash.driver import Town
 from tests.crash.ledger import Posts
 from tests.crash.report import Table
+from tests.crash.short import every
 from tests.crash.test_channels import answer
 from tests.crash.wire import Wire
 from tests.platforms.base import Double
@@ -71,10 +72,8 @@ FAULTS = {"is not there": not_there, "stands still": standing_still, "is cut off
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", every(FAULTS, "is cut off without a close"))
 def test_all_comes_back_when_redis_does(tmp_path: Path, table: Table, full: bool, fault: str) -> None:
-    if not full and fault != "is cut off without a close":
-        pytest.skip("the other ways are easier to notice")
     away_s, runs = (60.0, 3) if full else (2.0, 1)
     back_s: list[float] = []
     with Town(tmp_path, workers=3 if full else 2, wired=True, CRASH_GENERATION_S="1.0") as town:
@@ -150,6 +149,7 @@ def test_a_subscription_that_fell_silent_is_opened_anew(
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.full
 @pytest.mark.parametrize("name", DOUBLES)
 def test_networks_do_not_notice_that_redis_was_cut_off(
     tmp_path: Path,
@@ -157,12 +157,9 @@ def test_networks_do_not_notice_that_redis_was_cut_off(
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
     table: Table,
-    full: bool,
     name: str,
 ) -> None:
     """What people write meanwhile is answered afterwards: networks send again what nobody confirmed, or it is kept."""
-    if not full:
-        pytest.skip("the way through Redis is the same for all channels")
     away_s = 20.0
     double = DOUBLES[name]()
     if isinstance(double, Slack):

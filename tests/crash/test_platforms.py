@@ -11,6 +11,7 @@ from tests.channels.test_contract import DOUBLES
 from tests.crash.driver import Town
 from tests.crash.ledger import NUMBER, Posts, read
 from tests.crash.report import Table
+from tests.crash.short import every
 from tests.platforms.base import Double
 from tests.platforms.slack import Slack
 from tests.waiting import eventually
@@ -20,7 +21,7 @@ ROUNDS = 4  # of messages under each fault
 Said = dict[str, list[str]]
 
 
-@pytest.fixture(params=DOUBLES)
+@pytest.fixture(params=every(DOUBLES, "slack"))
 def double(request: pytest.FixtureRequest) -> Iterator[Double]:
     double: Double = DOUBLES[request.param]()
     double.start()
@@ -68,8 +69,6 @@ FAULTS: dict[str, Callable[[Double, list[str]], None]] = {
 def test_whatever_a_network_does_each_answer_is_seen_once(
     tmp_path: Path, table: Table, full: bool, double: Double
 ) -> None:
-    if not (full or isinstance(double, Slack)):
-        pytest.skip("one network is what every change must pass; tests/channels/test_contract.py has the faults singly")
     said: Said = defaultdict(list)
     faults = FAULTS if full else {name: FAULTS[name] for name in list(FAULTS)[2:]}
     with Town(tmp_path, workers=2, channels=(double.name,), **double.environment) as town:

@@ -15,6 +15,7 @@ import pytest
 from tests.crash.driver import Town, at_once
 from tests.crash.ledger import NUMBER
 from tests.crash.report import Table
+from tests.crash.short import every
 from tests.waiting import eventually
 
 NAMES = [f"person{number}" for number in range(8)]
@@ -51,11 +52,9 @@ class Growth:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("fsync", AT_RISK_S)
+@pytest.mark.parametrize("fsync", every(AT_RISK_S, PRIVATE))
 def test_power_is_lost(tmp_path: Path, table: Table, full: bool, fsync: str) -> None:
     """Whatever is older than what the setting leaves to chance is as if nothing had happened."""
-    if not full and fsync != PRIVATE:
-        pytest.skip("what every change must pass is the setting of the private Redis")
     runs, at_risk_s = 5 if full else 1, AT_RISK_S[fsync]
     at_risk: set[str] = set()
     asked_again: set[str] = set()  # all at once, by people who were cut off: in any order

@@ -11,6 +11,7 @@ from core.store import keys
 from rapport.supervisor import STOP_S
 from tests.crash.driver import Town, at_once, gone
 from tests.crash.report import Table, percentile
+from tests.crash.short import every
 from tests.crash.wire import Point
 from tests.waiting import eventually
 
@@ -83,14 +84,12 @@ def test_a_worker_that_stood_still_beyond_its_lease_writes_nothing(tmp_path: Pat
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("supervised", [True, False], ids=["supervised", "alone"])
+@pytest.mark.parametrize("supervised", every([True, False], True), ids=["supervised", "alone"])
 def test_how_soon_what_a_dead_worker_held_is_answered(
     tmp_path: Path, table: Table, full: bool, supervised: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From the kill to the answer of the message in its hands, which takes a second to be written; with the lease of
     production. Alone: nobody breaks the lease, as where a whole machine is gone."""
-    if not (full or supervised):
-        pytest.skip("takes as long as the lease, many times")
     recovery_s: list[float] = []
     kills = 25 if full else 1
     settings = {"CRASH_GENERATION_S": "1.0", "RAPPORT_INBOX__LEASE_S": "5"}

@@ -15,6 +15,7 @@ from rapport import status
 from rapport.stack import find_server
 from tests.crash.driver import Process, Town
 from tests.crash.report import Table
+from tests.crash.short import every
 from tests.waiting import eventually
 
 NAMES = [f"person{number}" for number in range(8)]
@@ -47,13 +48,11 @@ def full_memory(town: Town) -> Iterator[None]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("what", [full_disk, full_memory])
+@pytest.mark.parametrize("what", every([full_disk, full_memory], full_disk))
 def test_redis_has_no_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: Table, full: bool, what: type
 ) -> None:
     """What was accepted is answered in the end; what is not accepted is refused in words, and can be said again."""
-    if not full and what is full_memory:
-        pytest.skip("Redis refuses in the same way")
     server = tmp_path / "redis-server"
     server.write_text(UNMOVED.format(find_server()[0]))
     server.chmod(0o755)
@@ -134,10 +133,9 @@ def set_clock(process: Process, off_s: int, folder: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_the_engine_runs_out_of_memory_under_load(tmp_path: Path, table: Table, full: bool) -> None:
+@pytest.mark.full
+def test_the_engine_runs_out_of_memory_under_load(tmp_path: Path, table: Table) -> None:
     """With the starter models. As long as anything fits its worker lives; if nothing does, another one is started."""
-    if not full:
-        pytest.skip("loads models; what the engine does then is tested in tests/workers/engine")
     memory = tmp_path / "memory"
     settings = {"CRASH_MEMORY": str(memory), "RAPPORT_INBOX__RETRY_S": "0.5"}
     with Town(tmp_path, workers=1, app="tests.crash.starved_worker", **settings) as town:
