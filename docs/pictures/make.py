@@ -7,6 +7,7 @@ web.png: the chat page of `rapport up` in Chromium. together.gif: two people at 
 it went. All talk to the models that ship, on data of their own.
 """
 
+import base64
 import io
 import itertools
 import os
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +42,7 @@ TOGETHER = [
     ("hi there!", "I lost my keys and I am late for work, everything goes wrong today"),
     ("hello", "we won the match and I scored the last goal!!"),
 ]
-FILM_S = 5.0
+FILM_S, FRAME_S, GAP = 3.0, 0.05, 20
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
@@ -157,20 +158,43 @@ def together(data: str) -> None:
             _say(page, hello, 1)
         for page, (_, line) in zip(pages, TOGETHER, strict=True):
             page.get_by_role("textbox", name="Message").fill(line)
-        frames: list[Image.Image] = []
-        times: list[float] = []
+        seen: list[tuple[float, int, bytes]] = []
+        for number, page in enumerate(pages):
+            _film(page, lambda data, number=number: seen.append((time.monotonic(), number, data)))
         for page in pages:
             page.keyboard.press("Enter")
-        end = time.monotonic() + FILM_S
-        while time.monotonic() < end:
-            times.append(time.monotonic())
-            shots = [Image.open(io.BytesIO(page.screenshot(type="png"))) for page in pages]
-            frame = Image.new("RGB", (sum(shot.width for shot in shots) + 20, shots[0].height), "white")
-            for number, shot in enumerate(shots):
-                frame.paste(shot, (number * (shot.width + 20), 0))
-            frames.append(frame.quantize(32))
-        waits = [int(1000 * (after - before)) for before, after in itertools.pairwise(times)]
-        frames[0].save(HERE / "together.gif", save_all=True, append_images=frames[1:], duration=[*waits, 2500], loop=0)
+        pages[0].wait_for_timeout(1000 * FILM_S)
+    _save(seen)
+
+
+def _film(page: Page, keep: Callable[[bytes], None]) -> None:
+    """Hand over each new picture of a page."""
+    session = page.context.new_cdp_session(page)
+
+    def frame(event: dict) -> None:
+        session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
+        keep(base64.b64decode(event["data"]))
+
+    session.on("Page.screencastFrame", frame)
+    session.send("Page.startScreencast", {"format": "png"})
+
+
+def _save(seen: list[tuple[float, int, bytes]]) -> None:
+    """Write together.gif: both pages beside each other, at each moment when one of them changed."""
+    shots: dict[int, Image.Image] = {}
+    frames: list[Image.Image] = []
+    times: list[float] = []
+    for at, number, data in seen:
+        shots[number] = Image.open(io.BytesIO(data)).convert("RGB")
+        if len(shots) == len(TOGETHER) and (not times or at - times[-1] > FRAME_S):
+            wide, high = shots[0].size
+            frame = Image.new("RGB", ((wide + GAP) * len(shots) - GAP, high), "white")
+            for place, shot in shots.items():
+                frame.paste(shot, (place * (wide + GAP), 0))
+            frames.append(frame.quantize(24))
+            times.append(at)
+    waits = [int(1000 * (after - before)) for before, after in itertools.pairwise(times)]
+    frames[0].save(HERE / "together.gif", save_all=True, append_images=frames[1:], duration=[*waits, 2500], loop=0)
 
 
 def _ready() -> bool:

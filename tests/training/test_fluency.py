@@ -28,7 +28,9 @@ TALKS = [
 
 @pytest.fixture
 def chat(tmp_path: Path) -> LoadedChat:
-    return load_chat(Generation(model=tiny.save_llama(tmp_path / "model", tiny.starter_tokenizer()), device="cpu"))
+    return load_chat(
+        Generation(model=tiny.save_llama(tmp_path / "model", tiny.starter_tokenizer()), device="cpu", precision="fp32")
+    )
 
 
 def write(path: Path, talks: list[list[dict[str, str]]]) -> Path:
