@@ -183,10 +183,11 @@ class ChannelProcess:
     def kill(self) -> None:
         """End it as the kernel does when memory is out."""
         with self._killed:
-            if self._process.poll() is None:
+            process = self._process  # the next one may be there before this one's end is seen here
+            if process.poll() is None:
                 self.kills += 1
-                self._process.send_signal(signal.SIGKILL)
-                self._process.wait()
+                process.send_signal(signal.SIGKILL)
+                process.wait()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
