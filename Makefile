@@ -34,7 +34,7 @@ test: $(VENV)/test.stamp
 	@$(PY) -m pytest -n 4 --dist loadgroup
 
 crash: $(VENV)/test.stamp
-	@$(PY) -m pytest tests/crash --crash full
+	@$(PY) -m pytest tests/crash --crash full -n 3 --dist worksteal
 
 # Each target for so long, and then the HTTP API. What was learnt is kept in .fuzz, where the next run goes on.
 SECONDS ?= 60

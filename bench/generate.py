@@ -239,7 +239,8 @@ def _draw(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def measure(name: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Print one model's table; return its rows."""
-    chat = load_chat(settings(folder, "auto"))
+    on_gpu = torch.cuda.is_available()
+    chat = load_chat(settings(folder, "bf16" if on_gpu else "fp32"))
     most = max(8, 2 * max(options.people) // options.short)
     requests = make_requests(most, chat.tokenizer, chat.model.config)
     print(f"\n{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, {chat.device}\n", flush=True)

@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.crash.report import Table
 
 FILE = os.environ.get("RAPPORT_CRASH_REPORT")
+ROWS = "crash-rows"
 _table = Table()
 
 
@@ -32,8 +34,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def table() -> Table:
-    return _table
+def table(request: pytest.FixtureRequest) -> Iterator[Table]:
+    """What one test counts; it goes to whoever prints the whole, which may be another process."""
+    own = Table()
+    yield own
+    request.node.user_properties.append((ROWS, own.packed()))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        for name, value in report.user_properties:
+            if name == ROWS:
+                _table.unpack(value)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """The table at the end: fault | runs | messages | lost | doubled | reordered | recovery p95 s."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from tests.crash.ledger import Ledger
 
@@ -48,6 +49,15 @@ class Table:
         for name, number in counted.items():
             setattr(row, name, getattr(row, name) + number)
         row.recovery_s += recovery_s
+
+    def packed(self) -> dict[str, dict[str, Any]]:
+        """Return the rows as they can be sent to another process."""
+        return {fault: asdict(row) for fault, row in self.rows.items()}
+
+    def unpack(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add the rows of another table."""
+        for fault, row in rows.items():
+            self.count(fault, **row)
 
     def lines(self) -> list[str]:
         """Return it as Markdown."""
