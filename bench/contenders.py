@@ -127,16 +127,16 @@ class Static:
                     self._waiting.put(None)
                     break
                 batch.append(more)
-            first, rows = self._write([one.ids for one, _ in batch], max(one.tokens for one, _ in batch))
-            for (request, future), ids in zip(batch, rows, strict=True):
+            rows = self._write([one.ids for one, _ in batch], max(one.tokens for one, _ in batch))
+            for (request, future), (first, ids) in zip(batch, rows, strict=True):
                 own = ids[: request.tokens]
                 future.set_result(Outcome(first, time.perf_counter(), len(own), own))
 
-    def _write(self, prompts: list[list[int]], tokens: int) -> tuple[float, list[list[int]]]:
-        """Return when the first tokens were there, and so many ids for each prompt."""
+    def _write(self, prompts: list[list[int]], tokens: int) -> list[tuple[float, list[int]]]:
+        """Return for each prompt when its first token was there, and so many ids."""
         clock = _Clock()
         rows = _generate(self._model, prompts, tokens, clock)
-        return clock.first, rows
+        return [(clock.first, ids) for ids in rows]
 
 
 class CTranslate2(Static):
@@ -154,8 +154,9 @@ class CTranslate2(Static):
         self._generator = ctranslate2.Generator(self._folder.name, intra_threads=torch.get_num_threads())
         super().__init__(self._words)
 
-    def _write(self, prompts: list[list[int]], tokens: int) -> tuple[float, list[list[int]]]:
-        times: list[float] = []
+    def _write(self, prompts: list[list[int]], tokens: int) -> list[tuple[float, list[int]]]:
+        # What is longer than the shortest prompt it takes step by step, and it tells of these steps, too.
+        times: list[list[float]] = [[] for _ in prompts]
         found = self._generator.generate_batch(
             [self._words.convert_ids_to_tokens(ids) for ids in prompts],
             max_batch_size=len(prompts),
@@ -163,9 +164,9 @@ class CTranslate2(Static):
             min_length=tokens,
             sampling_topk=1,
             include_prompt_in_result=False,
-            callback=lambda step: times.append(time.perf_counter()),
+            callback=lambda step: times[step.batch_id].append(time.perf_counter()),
         )
-        return times[0], [one.sequences_ids[0] for one in found]
+        return [(told[-tokens], one.sequences_ids[0]) for told, one in zip(times, found, strict=True)]
 
     def close(self) -> None:
         super().close()
