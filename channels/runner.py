@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BLOCK_MS = 1000
+RENEW_S = 1.0
 LOOK_S = 2  # between two looks for replies that were left behind
 REMEMBERED = 1000
 FINISH_S = 8.0  # for what is being sent when the process ends; a supervisor waits a little longer
@@ -133,7 +134,7 @@ class Runner:
     async def _deliver(self) -> None:
         look_at = 0.0
         while not self._closing.is_set():
-            if not await self._lead():
+            if not await self._lead(renew=self._is_due()):
                 await self._pause()
                 continue
             self._dispatch(await self._patiently(lambda: self._outbox.read(self._consumer, BLOCK_MS)) or [])
@@ -170,6 +171,10 @@ class Runner:
                 self._dispatch(left)
             self._courier_until = asked_at + COURIER_TTL_S
             return True
+
+    def _is_due(self) -> bool:
+        """Is it time to say again that this process sends? Not for each reply: that is a question to Redis for each."""
+        return asyncio.get_running_loop().time() > self._courier_until - COURIER_TTL_S + RENEW_S
 
     def _is_courier(self) -> bool:
         return asyncio.get_running_loop().time() < self._courier_until
