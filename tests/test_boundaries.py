@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = {"core", "channels", "workers", "rapport", "training"}
 HEAVY = {"torch", "transformers", "openai"}
-SDKS = {"slack_bolt", "slack_sdk", "telegram", "discord", "fastapi", "starlette", "uvicorn", "prompt_toolkit"}
+SDKS = {"slack_bolt", "slack_sdk", "telegram", "discord", "prompt_toolkit"}
+SDKS |= {"fastapi", "starlette", "uvicorn", "prometheus_client"}
 # Room -> what its files may not import.
 FORBIDDEN = {
     "core": {"channels", "workers", "rapport", "training", "celery", "kombu", "asyncio", *HEAVY, *SDKS},
@@ -54,6 +55,16 @@ def test_only_the_store_talks_to_redis() -> None:
         if "redis" in {name.partition(".")[0] for name in imported(path)} and "core/store" not in str(path)
     ]
     assert not wrong
+
+
+def test_only_the_web_channel_speaks_to_prometheus() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for room in OURS
+        for path in (ROOT / room).rglob("*.py")
+        if "prometheus_client" in {name.partition(".")[0] for name in imported(path)}
+    }
+    assert found == {"channels/web/metrics.py"}
 
 
 def test_adapters_do_not_know_each_other() -> None:

@@ -1,4 +1,7 @@
-"""The routes: chat, stream, history, commands, probes and pages. What they refuse beforehand is in guard.py."""
+"""The routes: chat, stream, history, commands, probes and pages. What they refuse beforehand is in guard.py.
+
+What `GET /metrics` answers is in metrics.py.
+"""
 
 import asyncio
 import math
@@ -15,6 +18,7 @@ from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 
 from channels.base import Accept
+from channels.web.metrics import Metrics
 from channels.web.models import (
     About,
     Alive,
@@ -126,6 +130,7 @@ class Routes:
         self._store = store
         self._settings = settings
         self._timeout_s = reply_timeout_s
+        self._metrics = Metrics(store, settings)
         self._looking = asyncio.Lock()
         self._looked: tuple[float, Ready] = (-math.inf, Ready(status="not ready", redis="away", workers=0))
 
@@ -141,7 +146,7 @@ class Routes:
         handle_all(app)
         key = [Depends(BEARER)] if with_key else []
         app.include_router(self._chat_router(), dependencies=key)
-        app.include_router(self._commands_router(), dependencies=key)
+        app.include_router(self._about_router(), dependencies=key)
         app.include_router(self._open_router())
         app.mount("/static", StaticFiles(directory=STATIC))
         return app
@@ -159,9 +164,13 @@ class Routes:
         router.get("/history", response_model=list[HistoryEntry], responses=_errors(422, *GUARDED))(self.history)
         return router
 
-    def _commands_router(self) -> APIRouter:
+    def _about_router(self) -> APIRouter:
         router = APIRouter(tags=["about"])
         router.get("/commands", response_model=About, responses=_errors(*GUARDED))(self.about)
+        text = {"text/plain": {"schema": {"type": "string"}}}
+        told: Responses = {200: {"description": "Prometheus' text format, version 0.0.4.", "content": text}}
+        metrics = self._metrics.metrics
+        router.get("/metrics", response_class=Response, responses=_errors(*GUARDED) | told)(metrics)
         return router
 
     def _open_router(self) -> APIRouter:

@@ -7,6 +7,7 @@ ones.
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -15,11 +16,15 @@ from typing import Any, cast
 import redis
 
 from core.events import Letter, event_of
+from core.settings import CHANNELS
 from core.store import keys
 from core.store.connection import script, translated
 from core.store.inbox import WakeUp
 from core.store.outbox import ONE_PROCESS_TTL_S
 from core.store.queues import Queues
+
+AT_ONCE = 100  # letters read in one round trip where all of them need not be held
+UNKNOWN = "unknown"  # the channel of a letter that does not say it
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +53,19 @@ class Letters:
         with translated():
             entries = cast(list[tuple[str, dict[str, str]]], self._redis.xrange(keys.DEAD))
         return [_letter(entry, fields.get("letter") or json.dumps(fields)) for entry, fields in entries]
+
+    def tally(self) -> Counter[tuple[str, str]]:
+        """Return how many letters there are of each channel (or UNKNOWN) and kind: "message" or "reply"."""
+        tally: Counter[tuple[str, str]] = Counter()
+        after = "-"
+        while True:
+            with translated():
+                found = self._redis.xrange(keys.DEAD, min=after, count=AT_ONCE)
+            entries = cast(list[tuple[str, dict[str, str]]], found)
+            if not entries:
+                return tally
+            tally.update(_whence(fields.get("letter", "")) for _, fields in entries)
+            after = f"({entries[-1][0]}"
 
     def of(self, person: str) -> list[Letter]:
         """Return the letters that hold something that this person wrote or was to read."""
@@ -123,6 +141,17 @@ def _letter(entry: str, raw: str) -> Letter:
     with suppress(ValueError, TypeError, AttributeError):
         person = str(json.loads(raw).get("person", ""))
     return Letter(id=entry, reason="the letter cannot be read", person=person, reply=raw)
+
+
+def _whence(raw: str) -> tuple[str, str]:
+    """Return channel and kind, said as often as somebody asks: so without a word on letters that cannot be read."""
+    try:
+        fields: Any = json.loads(raw)
+        channel = str(fields.get("outbox") or "").partition(".")[0] or str(fields.get("person", "")).partition(":")[0]
+        kind = "message" if fields.get("reply") is None else "reply"
+    except (ValueError, AttributeError):
+        return UNKNOWN, "reply"
+    return channel if channel in CHANNELS else UNKNOWN, kind
 
 
 def _once_more(raw: str) -> str:

@@ -101,10 +101,15 @@ class Overview:
                 event = event_of(head) if head else None
                 if event and (oldest is None or event.sent_at < oldest):
                     oldest = event.sent_at
-            wake_ups = sum(int(self._redis.llen(queue)) for queue in self._queues)
         waited_s = max((datetime.now(UTC) - oldest).total_seconds(), 0) if oldest else None
         stranded = sum(worker not in workers for worker in leases)
+        wake_ups = sum(self.wake_ups().values())
         return QueueState(len(people), messages, wake_ups, len(leases), stranded, waited_s)
+
+    def wake_ups(self) -> dict[str, int]:
+        """Return how many wake-ups lie in each of Celery's queues."""
+        with translated():
+            return {queue: int(self._redis.llen(queue)) for queue in self._queues}
 
     def leases_of(self, worker: str) -> int:
         """Return how many persons a worker is answering."""

@@ -256,7 +256,7 @@ def test_ready_means_that_a_worker_has_the_model_of_this_channel(make_stack: Mak
 
 def test_the_api_is_described_with_examples(client: httpx.Client) -> None:
     api = client.get("/openapi.json").json()
-    assert set(api["paths"]) == {"/chat", "/chat/stream", "/history", "/commands", "/healthz", "/readyz"}
+    assert set(api["paths"]) == {"/chat", "/chat/stream", "/history", "/commands", "/metrics", "/healthz", "/readyz"}
     assert api["components"]["schemas"]["ChatRequest"]["properties"]["message"]["examples"]
     assert "HTTPValidationError" not in api["components"]["schemas"]
     assert client.get("/docs").status_code == 200

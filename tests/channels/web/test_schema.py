@@ -27,6 +27,7 @@ OPERATIONS = [
     ("POST", "/chat/stream"),
     ("GET", "/history"),
     ("GET", "/commands"),
+    ("GET", "/metrics"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
 ]
