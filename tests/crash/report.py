@@ -24,7 +24,7 @@ class Row:
 
 
 class Table:
-    """All rows, in the order in which their faults came first."""
+    """All rows. They are shown by name, as tests may run in any order."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
@@ -61,7 +61,7 @@ class Table:
 
     def lines(self) -> list[str]:
         """Return it as Markdown."""
-        lines = [HEAD, *map(self._cells, self.rows)]
+        lines = [HEAD, *map(self._cells, sorted(self.rows))]
         widths = [max(len(cells[column]) for cells in lines) for column in range(len(HEAD))]
         rule = tuple("-" * width for width in widths)
         return [
