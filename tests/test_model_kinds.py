@@ -29,7 +29,7 @@ from workers.engine.prompting import NOTE_OPEN, PERSONA_LINE, Renderer, Template
 
 ROOT = Path(__file__).parent.parent
 COMMAND = ["celery", "--quiet", "-A", "workers.app", "worker", "--without-gossip", "--without-mingle"]
-GREEDY = {"temperature": 0, "repetition_penalty": 1, "max_new_tokens": 24, "device": "cpu"}
+GREEDY = {"precision": "fp32", "temperature": 0, "repetition_penalty": 1, "max_new_tokens": 24, "device": "cpu"}
 COMPLAINT = "my order is three weeks late and nobody answers!"
 THANKS = "oh, it has just arrived. thank you so much, i am so happy!"
 PERSON = "test:-:ada"
