@@ -16,7 +16,7 @@ from core.events import Draft
 from core.store import Outbox, Store
 
 INTERVAL_S = 0.05
-PAUSES = 15  # times as long as it has sent, the thread waits
+PAUSES, LONGEST_S = 15, 0.25  # times as long as it has sent, the thread waits, but no longer than people like to
 
 log = logging.getLogger(__name__)
 MakeDraft = Callable[[], Draft | None]
@@ -58,7 +58,7 @@ class DraftSender:
             except StoreUnavailable as error:
                 log.debug("drafts are lost: %s", error)
             # The more replies are written, the more rarely each is shown: this thread takes time from the engine's.
-            pause_s = max(INTERVAL_S, PAUSES * (time.monotonic() - began))
+            pause_s = max(INTERVAL_S, min(LONGEST_S, PAUSES * (time.monotonic() - began)))
 
     def _send_newest(self) -> None:
         with self._lock:
