@@ -1,6 +1,5 @@
 """Who is listened to, and who may ask how it is: by channel, workspace and person, on every channel."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,8 +10,8 @@ from core.errors import InputError, SettingsError
 from core.events import MessageEvent
 from core.sections import Access
 from core.store import Refusal, Store
-from tests.channels.path import ChannelThread, Worker, let_in, surroundings
-from tests.channels.test_contract import DOUBLES, settled, texts
+from tests.channels.path import ChannelThread, Worker, let_in
+from tests.channels.test_contract import settled, texts
 from tests.conftest import forget_settings
 from tests.core.test_responder import Model, ignore
 from tests.core.test_responder import event as said
@@ -148,14 +147,6 @@ def test_who_is_no_admin_any_more_is_none(store: Store) -> None:
     answer = made.respond([first, second], [], ignore)  # type: ignore[attr-defined]
     assert answer.answered == 2, "words like others are part of a burst"
     assert model.prompts
-
-
-@pytest.fixture(params=DOUBLES)
-def double(request: pytest.FixtureRequest, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
-    double = DOUBLES[request.param]()
-    with surroundings(double, monkeypatch):
-        yield double
-    assert not double.violations, double.violations
 
 
 def key_of(double: Double, user: str, redis_url: str, worker: Worker) -> str:

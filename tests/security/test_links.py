@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +13,8 @@ from core.dialogue import Prompt
 from core.events import Draft
 from core.safety import Links
 from core.safety.links import NOTE
-from tests.channels.path import ChannelThread, Worker, let_in, surroundings
-from tests.channels.test_contract import DOUBLES, texts
+from tests.channels.path import ChannelThread, Worker, let_in
+from tests.channels.test_contract import texts
 from tests.core.test_responder import Model, event, ignore
 from tests.platforms.base import Double
 from tests.waiting import eventually
@@ -117,14 +117,6 @@ def telling(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading
         if end % 8 == 0:
             cancelled.wait(0.1)
     return LIE
-
-
-@pytest.fixture(params=DOUBLES)
-def double(request: pytest.FixtureRequest, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
-    double = DOUBLES[request.param]()
-    with surroundings(double, monkeypatch):
-        yield double
-    assert not double.violations, double.violations
 
 
 def test_no_network_shows_one_not_even_for_a_moment(double: Double, redis_url: str, worker: Worker) -> None:
