@@ -50,6 +50,7 @@ class Store:
 
     def __init__(self, url: str, settings: Settings, wake_up: WakeUp) -> None:
         self.redis: redis.Redis = connect(url)
+        self._access = settings.access
         queues = Queues(settings)
         limits = Limits(settings.inbox, settings.safety)
         self.inbox = Inbox(
@@ -85,6 +86,10 @@ class Store:
     def notes(self, channel: str) -> Notes:
         """Return the notes of a channel's adapter."""
         return Notes(self.redis, channel)
+
+    def admits(self, person: str) -> bool:
+        """Tell whether [access] lets this person talk with the bot."""
+        return self._access.admits(person)
 
     def brief(self) -> list[str]:
         """Return how everything is, in a few lines."""

@@ -8,7 +8,7 @@ from core.dialogue import Turn
 from core.sections import Access
 from core.sections import History as HistorySettings
 from core.store import keys
-from core.store.connection import translated
+from core.store.connection import script, translated
 from core.store.inbox import read_turn
 
 Verdict = Literal["up", "down"]
@@ -21,6 +21,7 @@ class People:
         self._redis = client
         self._settings = settings
         self._access = access
+        self._rate = script(client, "rate")
 
     def history(self, person: str) -> list[Turn]:
         """Return all turns kept, oldest first, with the person's ratings."""
@@ -32,22 +33,18 @@ class People:
         turns = [turn for turn in map(read_turn, raws) if turn]
         return [_rated(turn, ratings) for turn in turns] if ratings else turns
 
-    def rate(self, person: str, reply_id: str, verdict: Verdict | None) -> None:
-        """Record how a person rates a reply; None takes the rating back. Erased with the person's history.
+    def rate(self, person: str, reply_id: str, verdict: Verdict) -> None:
+        """Record how a person rates a reply. Erased with the person's history.
 
         Nothing is recorded of whom [access] does not admit: in a group they can react to replies, too.
         """
         if not self._access.admits(person):
             return
-        key = keys.feedback(person)
-        with translated():
-            if verdict is None:
-                self._redis.hdel(key, reply_id)
-                return
-            both = self._redis.pipeline()
-            both.hset(key, reply_id, verdict)
-            both.expire(key, int(self._settings.ttl_days * 86400))
-            both.execute()
+        self._rate([keys.feedback(person)], [reply_id, verdict, "", int(self._settings.ttl_days * 86400)])
+
+    def unrate(self, person: str, reply_id: str, verdict: Verdict) -> None:
+        """Take this verdict back. Another one stays: who changed their mind may take the first one away last."""
+        self._rate([keys.feedback(person)], [reply_id, "", verdict, 0])
 
 
 def _rated(turn: Turn, ratings: dict[str, str]) -> Turn:

@@ -98,5 +98,8 @@ def test_ratings_stand_in_the_history_until_they_are_taken_back(store: Store) ->
     store.redis.rpush(keys.history("slack:T:ada"), said.model_dump_json())
     store.people.rate("slack:T:ada", "r1", "up")
     assert [turn.rated for turn in store.people.history("slack:T:ada")] == ["up"]
-    store.people.rate("slack:T:ada", "r1", None)
+    store.people.rate("slack:T:ada", "r1", "down")
+    store.people.unrate("slack:T:ada", "r1", "up")  # the first thought, taken away last
+    assert [turn.rated for turn in store.people.history("slack:T:ada")] == ["down"]
+    store.people.unrate("slack:T:ada", "r1", "down")
     assert [turn.rated for turn in store.people.history("slack:T:ada")] == [None]
