@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from channels.base import SIGNS, Accept
+from channels.base import Accept
 from channels.delivery import Delivery
 from channels.discord import menu
 from channels.discord.api import Api
@@ -22,7 +22,7 @@ from channels.discord.tickets import Tickets, is_command
 from core.errors import DeliveryError, DeliveryRefused
 from core.events import Draft, Heard, Reply
 from core.settings import Settings
-from core.store import Store
+from core.store import Bucket, Store
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class DiscordAdapter:
     via: str | None = None
     text_limit = TEXT_LIMIT
     sign_s = 8.0  # typing is shown for ten seconds
-    sign_budget = SIGNS
+    sign_budget = Bucket("signs", per_s=5, burst=10)  # with messages.ALL no more than Discord takes
 
     def __init__(
         self, discord: Discord, credentials: Callable[[], Credentials], settings: Settings, store: Store
