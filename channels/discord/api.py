@@ -101,28 +101,33 @@ class Api:
 
     async def _answer(self, client: discord.Client, route: Route, content: dict[str, Any]) -> Any:
         """Return the answer as soon as it is there: discord.py returns late where it then waits for the next window."""
-        good: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes | DeliveryError] = asyncio.get_running_loop().create_future()
 
         async def judge(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             response = await send(request)
             raw = await response.read()
             if response.status == 429 or response.status >= 500:
-                raise _overloaded(response.status, raw)
-            if response.status < 300 and not good.done():
-                good.set_result(raw)
+                error = _overloaded(response.status, raw)
+                if not answer.done():
+                    answer.set_result(error)
+                raise error
+            if response.status < 300 and not answer.done():
+                answer.set_result(raw)
             return response
 
         call = asyncio.create_task(client.http.request(route, timeout=TIMEOUT, middlewares=(judge,), **content))
         self._running.add(call)
         call.add_done_callback(self._over)
         try:
-            await asyncio.wait({call, good}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({call, answer}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             call.cancel()
             raise
-        if not good.done():
+        if not answer.done():
             return call.result()
-        raw = good.result()
+        raw = answer.result()
+        if isinstance(raw, DeliveryError):
+            raise raw
         return json.loads(raw) if raw else None
 
     def _over(self, call: asyncio.Task[Any]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from channels.delivery import Message, MessageGone
 from channels.discord import api as discord_api
+from channels.discord.adapter import DiscordAdapter
 from channels.discord.api import Api, Refused
 from channels.discord.connection import point_to, quieten
 from channels.discord.messages import Messages
@@ -22,6 +23,7 @@ from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, DeliveryU
 from core.store import Store
 from tests.channels.path import quick_settings, same, surroundings
 from tests.platforms.discord import DiscordDouble
+from tests.platforms.discord_rules import GLOBAL_RATE, RATES
 
 REPLY = "0123456789abcdef0123456789abcdef"
 LONG_AGO = timedelta(minutes=10)
@@ -112,6 +114,18 @@ async def test_failures_are_told_apart(
         assert failed.value.retry_after_s == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize(("kind", "error"), [("flood", DeliveryLater), ("error", DeliveryUnsure)])
+async def test_a_failure_of_the_last_call_of_a_window_is_told_before_the_next_window(
+    double: DiscordDouble, messages: Messages, api: Api, kind: Any, error: type[Exception]
+) -> None:
+    for number in range(RATES["post"][0] - 1):
+        await messages.post(message(double, number=number))
+    double.fault("post", kind, wait_s=0.1)
+    with pytest.raises(error):
+        await messages.post(message(double, number=9))
+    assert api._running, "discord.py itself waits for the next window"
+
+
 @pytest.mark.parametrize("ban", [False, True])
 async def test_a_flood_in_all_holds_every_call(
     double: DiscordDouble, messages: Messages, api: Api, monkeypatch: pytest.MonkeyPatch, ban: bool
@@ -142,6 +156,13 @@ def test_what_is_held_for_all_places_is_the_last_of_every_budget(double: Discord
     for final in (True, False):
         for editing in (True, False):
             assert messages.budget(message(double, final=final), editing=editing)[-1].name == "all"
+
+
+def test_replies_and_signs_of_life_fit_into_the_limit_of_all_calls(double: DiscordDouble) -> None:
+    messages = Messages(Api(lambda: None), Tickets(None))  # type: ignore[arg-type]
+    widest = messages.budget(message(double), editing=False)[-1]
+    in_any_second = [bucket.per_s + bucket.burst for bucket in (widest, DiscordAdapter.sign_budget)]
+    assert sum(in_any_second) <= GLOBAL_RATE[0]
 
 
 @pytest.mark.parametrize(
