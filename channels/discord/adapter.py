@@ -51,7 +51,7 @@ class DiscordAdapter:
         self._connection = Connection(credentials, message_content=discord.message_content)
         self._api = Api(lambda: self._connection.client)
         self._tickets = Tickets(self._notes)
-        self._messages = Messages(self._api, self._tickets)
+        self._messages = Messages(self._api, self._tickets, self._notes)
         self._delivery = Delivery(self._messages, store, CHANNEL)
 
     async def run(self, accept: Accept) -> None:
@@ -65,7 +65,7 @@ class DiscordAdapter:
             lambda: self._connection.whole,
             self._discord,
             self._messages,
-            Interactions(accept, self._api, self._tickets, self._notes, self._store.people),
+            Interactions(accept, self._api, self._tickets, self._notes, self._store.people, self._messages),
             CatchUp(self._api, self._notes, horizon),
             self._notes,
         )

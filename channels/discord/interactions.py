@@ -19,7 +19,7 @@ from channels.base import Accept
 from channels.discord import feedback
 from channels.discord.api import NOBODY, Api, Refused
 from channels.discord.known import Known
-from channels.discord.messages import EPHEMERAL, HOOK
+from channels.discord.messages import EPHEMERAL, HOOK, Messages
 from channels.discord.parse import CHANNEL, parse_command
 from channels.discord.tickets import Tickets
 from core.errors import DeliveryLater, DeliveryUnsure, InputError, StoreUnavailable
@@ -48,12 +48,15 @@ NOT_NOTED = "I could not note that right now. Please press again in a moment."
 class Interactions:
     """What people do beside writing."""
 
-    def __init__(self, accept: Accept, api: Api, tickets: Tickets, notes: Notes, people: People) -> None:
+    def __init__(
+        self, accept: Accept, api: Api, tickets: Tickets, notes: Notes, people: People, messages: Messages
+    ) -> None:
         self._accept = accept
         self._api = api
         self._tickets = tickets
         self._notes = notes
         self._people = people
+        self._messages = messages
         self._late: set[asyncio.Task[None]] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -87,7 +90,8 @@ class Interactions:
         """Note what a reaction to a reply says (``d`` of MESSAGE_REACTION_ADD or _REMOVE)."""
         own = str(client.user.id) if client.user else ""
         if found := feedback.reacted(event, data, own):
-            note = f"reply:{found.channel_id}:{found.message_id}"
+            space = await self._messages.space(found.channel_id, found.message_id)
+            note = f"reply:{space}:{found.message_id}"
             if reply_id := await asyncio.to_thread(self._notes.get, note):
                 await self._rate(found.user, reply_id, found.verdict)
 

@@ -8,6 +8,7 @@ thread, a new nonce for one whose message was deleted, the command's own answers
 bot. Errors: see api.py.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from channels.delivery import Message, MessageGone
+from channels.delivery import NOTE_TTL_S, Message, MessageGone
 from channels.discord.api import NOBODY, TOKEN_UNKNOWN, UNKNOWN_MESSAGE, Api, Refused
 from channels.discord.feedback import buttons
 from channels.discord.parse import snowflake_at
@@ -24,7 +25,7 @@ from channels.discord.tickets import Ticket, Tickets
 from channels.text import Part
 from core.errors import DeliveryLater, DeliveryRefused
 from core.events import Heard, MessageEvent
-from core.store import Bucket
+from core.store import Bucket, Notes
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +57,10 @@ class Messages:
     text_limit = TEXT_LIMIT
     can_tell = True  # a nonce is taken once; what is older is looked for
 
-    def __init__(self, api: Api, tickets: Tickets) -> None:
+    def __init__(self, api: Api, tickets: Tickets, notes: Notes) -> None:
         self._api = api
         self._tickets = tickets
+        self._notes = notes
         self._opened: OrderedDict[str, str] = OrderedDict()  # space -> the channel that it really is
 
     def split(self, text: str) -> list[Part]:
@@ -135,7 +137,21 @@ class Messages:
             written = await self._api.call("GET", MESSAGES, query=query, channel_id=channel)
         except Refused:  # it cannot be told; that nothing can be written there either, the next attempt will show
             return None
-        return next((str(one["id"]) for one in written if one.get("author", {}).get("bot") and _is(one, message)), None)
+        found = next(
+            (str(one["id"]) for one in written if one.get("author", {}).get("bot") and _is(one, message)), None
+        )
+        if found:
+            await self._stands(channel, found, message)
+        return found
+
+    async def space(self, channel: str, message_id: str) -> str:
+        """Return the space of a message that stands in this channel: another, where its thread could not be made."""
+        return await asyncio.to_thread(self._notes.get, f"space:{channel}:{message_id}") or channel
+
+    async def _stands(self, channel: str, message_id: str, message: Message) -> None:
+        if channel != message.address.space:
+            name = f"space:{channel}:{message_id}"
+            await asyncio.to_thread(self._notes.put, name, message.address.space, NOTE_TTL_S)
 
     async def typing(self, heard: Heard) -> None:
         """Show for ten seconds that the bot is writing; beside the message as long as its thread is not open."""
@@ -197,6 +213,7 @@ class Messages:
                 raise
             self._remember(channel, parent)
             return await self._write(parent, message)
+        await self._stands(channel, str(made["id"]), message)
         # The one that an earlier attempt made, with the text of then. A draft leaves it: that may be the reply itself.
         if message.final and made["content"] != content.strip():
             change = {name: body[name] for name in ("content", "allowed_mentions", "components")}

@@ -50,7 +50,8 @@ async def api(double: DiscordDouble) -> AsyncIterator[Api]:
 @pytest.fixture
 def messages(api: Api, redis_url: str) -> Iterator[Messages]:
     store = Store(redis_url, quick_settings(), same)
-    yield Messages(api, Tickets(store.notes("discord")))
+    notes = store.notes("discord")
+    yield Messages(api, Tickets(notes), notes)
     store.close()
 
 
@@ -152,14 +153,14 @@ async def test_a_flood_in_all_holds_every_call(
 
 
 def test_what_is_held_for_all_places_is_the_last_of_every_budget(double: DiscordDouble) -> None:
-    messages = Messages(Api(lambda: None), Tickets(None))  # type: ignore[arg-type]
+    messages = Messages(Api(lambda: None), Tickets(None), None)  # type: ignore[arg-type]
     for final in (True, False):
         for editing in (True, False):
             assert messages.budget(message(double, final=final), editing=editing)[-1].name == "all"
 
 
 def test_replies_and_signs_of_life_fit_into_the_limit_of_all_calls(double: DiscordDouble) -> None:
-    messages = Messages(Api(lambda: None), Tickets(None))  # type: ignore[arg-type]
+    messages = Messages(Api(lambda: None), Tickets(None), None)  # type: ignore[arg-type]
     widest = messages.budget(message(double), editing=False)[-1]
     in_any_second = [bucket.per_s + bucket.burst for bucket in (widest, DiscordAdapter.sign_budget)]
     assert sum(in_any_second) <= GLOBAL_RATE[0]

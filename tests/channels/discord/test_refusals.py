@@ -8,6 +8,7 @@ import pytest
 
 from channels.discord import messages
 from core.dialogue import Prompt
+from core.store import Store, keys
 from tests.channels.discord.conftest import Start, settled
 from tests.channels.path import Worker
 from tests.platforms.discord import DiscordDouble
@@ -63,12 +64,17 @@ def test_without_read_message_history_the_reply_comes_without_a_reference(double
 
 @pytest.mark.parametrize("code", [160006, 10008, 50001, 50024])
 def test_where_no_thread_can_be_opened_the_reply_stays_in_the_channel(
-    double: DiscordDouble, start: Start, code: int
+    double: DiscordDouble, start: Start, store: Store, code: int
 ) -> None:
     double.rest.refusals["threads"] = code
     start(threads=True)
     message = double.say("hello", place="group")
-    assert settled(double, "you said hello", double.world.general).reply_to == message
+    post = settled(double, "you said hello", double.world.general)
+    assert post.reply_to == message
+    eventually(lambda: store.notes("discord").get(f"reply:{message}:{post.id}"))
+    double.react(post, "👍")
+    ada = f"discord:-:{double.world.user('ada')['id']}"
+    eventually(lambda: store.redis.hvals(keys.feedback(ada)) == ["up"])
 
 
 def test_a_thread_that_nothing_can_be_written_in_leaves_the_channel(
