@@ -10,18 +10,24 @@ BUTTONS: dict[Verdict, str] = {"up": "👍", "down": "👎"}
 CHOSEN = "✓"
 # Reactions of which it is plain what they say about a text. Any other says nothing.
 REACTIONS: dict[str, Verdict] = {"👍": "up", "❤": "up", "🔥": "up", "👏": "up", "💯": "up", "👎": "down", "💩": "down"}
-# What our buttons send: at most 64 bytes. "none" is on the chosen one, which takes the choice back.
-DATA = re.compile(r"(up|down|none):([0-9a-f]{1,40})")
+# What our buttons send: at most 64 bytes. "not-" is on the chosen one, which takes the choice back; older messages
+# have "none" there, which does not say what was chosen.
+DATA = re.compile(r"(up|down|not-up|not-down|none):([0-9a-f]{1,40})")
+WITHDRAWN: dict[str, tuple[Verdict, ...]] = {"not-up": ("up",), "not-down": ("down",), "none": ("up", "down")}
 
 
 @dataclass(frozen=True)
 class Pressed:
-    """Somebody pressed one of our buttons. ``query`` must be answered, else their client shows a clock."""
+    """Somebody pressed one of our buttons, and with it gave a verdict or withdrew some.
+
+    ``query`` must be answered, else their client shows a clock.
+    """
 
     query: str
     user: str
     reply_id: str
     verdict: Verdict | None
+    withdrawn: tuple[Verdict, ...]
     space: str
     message_id: str
     direct: bool
@@ -29,10 +35,11 @@ class Pressed:
 
 @dataclass(frozen=True)
 class Reacted:
-    """Somebody changed their reaction to a message."""
+    """Somebody changed their reactions to a message, and with it withdrew verdicts and perhaps gave one."""
 
     user: str
     verdict: Verdict | None
+    withdrawn: tuple[Verdict, ...]
     space: str
     message_id: str
 
@@ -49,6 +56,7 @@ def pressed(update: Mapping[str, Any]) -> Pressed | None:
         user=str(query["from"]["id"]),
         reply_id=found[2],
         verdict=_verdict(found[1]),
+        withdrawn=WITHDRAWN.get(found[1], ()),
         space=str(chat["id"]),
         message_id=str(query["message"]["message_id"]),
         direct=chat["type"] == "private",
@@ -60,10 +68,13 @@ def reacted(update: Mapping[str, Any]) -> Reacted | None:
     change = update.get("message_reaction", {})
     if "user" not in change:
         return None  # anonymous ones cannot be told apart
-    new, old = (_first(change[key]) for key in ("new_reaction", "old_reaction"))
-    if new is None and (old is None or change["new_reaction"]):
+    old, new = (_verdicts(change[key]) for key in ("old_reaction", "new_reaction"))
+    withdrawn = tuple(verdict for verdict in old if verdict not in new)
+    # Who has several reactions is taken at the one that they added last.
+    verdict = next((one for one in new if one not in old), new[0] if new and withdrawn else None)
+    if verdict is None and not withdrawn:
         return None
-    return Reacted(str(change["user"]["id"]), new, str(change["chat"]["id"]), str(change["message_id"]))
+    return Reacted(str(change["user"]["id"]), verdict, withdrawn, str(change["chat"]["id"]), str(change["message_id"]))
 
 
 def keyboard(reply_id: str, chosen: Verdict | None = None) -> list[list[tuple[str, str]]]:
@@ -71,7 +82,7 @@ def keyboard(reply_id: str, chosen: Verdict | None = None) -> list[list[tuple[st
     row = []
     for verdict, sign in BUTTONS.items():
         mine = verdict == chosen
-        row.append((f"{sign} {CHOSEN}" if mine else sign, f"{'none' if mine else verdict}:{reply_id}"))
+        row.append((f"{sign} {CHOSEN}" if mine else sign, f"{'not-' if mine else ''}{verdict}:{reply_id}"))
     return [row]
 
 
@@ -79,5 +90,6 @@ def _verdict(word: str) -> Verdict | None:
     return "up" if word == "up" else "down" if word == "down" else None
 
 
-def _first(reactions: list[Mapping[str, Any]]) -> Verdict | None:
-    return next((REACTIONS[one["emoji"]] for one in reactions if one.get("emoji") in REACTIONS), None)
+def _verdicts(reactions: list[Mapping[str, Any]]) -> list[Verdict]:
+    """Return what these reactions say, each thing once."""
+    return list(dict.fromkeys(REACTIONS[one["emoji"]] for one in reactions if one.get("emoji") in REACTIONS))

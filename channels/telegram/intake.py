@@ -12,7 +12,7 @@ from telegram.error import BadRequest, TelegramError
 
 from channels.base import Accept
 from channels.telegram.api import Api, markup, reason, says
-from channels.telegram.feedback import Pressed, Verdict, keyboard, pressed, reacted
+from channels.telegram.feedback import Pressed, Reacted, Verdict, keyboard, pressed, reacted
 from channels.telegram.messages import limits
 from channels.telegram.parse import CHANNEL, CUT_CHARS, Me, Payload, parse
 from core import logs
@@ -54,14 +54,21 @@ class Intake:
             self._together.note(update["message"])
             await self._accept(event, accept)
         elif press:
-            await asyncio.to_thread(self._people.rate, _person(press.user), press.reply_id, press.verdict)
+            await asyncio.to_thread(self._rate, press.reply_id, press)
             self._do_beside(lambda: self._acknowledge(press))
         elif "callback_query" in update:
             self._do_beside(lambda: self._acknowledge_foreign(update))
         elif reaction:
             reply_id = await asyncio.to_thread(self._notes.get, f"reply:{reaction.space}:{reaction.message_id}")
             if reply_id:
-                await asyncio.to_thread(self._people.rate, _person(reaction.user), reply_id, reaction.verdict)
+                await asyncio.to_thread(self._rate, reply_id, reaction)
+
+    def _rate(self, reply_id: str, change: Pressed | Reacted) -> None:
+        person = _person(change.user)
+        for verdict in change.withdrawn:
+            self._people.unrate(person, reply_id, verdict)
+        if change.verdict:
+            self._people.rate(person, reply_id, change.verdict)
 
     async def close(self) -> None:
         """Finish what is done beside."""

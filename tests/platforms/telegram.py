@@ -46,6 +46,7 @@ class TelegramDouble(Double):
         self.methods = Methods(self.chats, self.updates, self.rates, self.posts)
         self.methods.signs = self.signs
         self._last_poll = 0.0
+        self._reactions: dict[tuple[str, str], str] = {}
         self._queries = itertools.count(1)
 
     def application(self) -> web.Application:
@@ -130,8 +131,11 @@ class TelegramDouble(Double):
 
         return self._on_loop(press)
 
-    def react(self, post: Post, emoji: str | None, user: str = "ada", before: str | None = None) -> None:
-        """A person sets a reaction on a post, or with None takes it back."""
+    def react(self, post: Post, emoji: str | None, user: str = "ada") -> None:
+        """A person sets their one reaction on a post, in place of an earlier one, or with None takes it back."""
+        before = self._reactions.pop((post.id, user), None)
+        if emoji:
+            self._reactions[post.id, user] = emoji
         as_list = [[{"type": "emoji", "emoji": one}] if one else [] for one in (before, emoji)]
         message = self._message(post.id)
         body = {"chat": message["chat"], "message_id": message["message_id"], "user": self.chats.user(user)}

@@ -67,8 +67,13 @@ async def test_a_reaction_is_recorded(double: TelegramDouble, listening: Listeni
     await listening.adapter.send(final)
     double.react(double.posts[0], "❤")
     await until(lambda: ratings(redis_url, "telegram:-:1001") == {final.id: "up"})
-    double.react(double.posts[0], "🤔", before="❤")
-    double.react(double.posts[0], None, before="❤")
+    double.react(double.posts[0], "🤔")
+    await until(lambda: ratings(redis_url, "telegram:-:1001") == {})
+    double.react(double.posts[0], "👎")
+    await until(lambda: ratings(redis_url, "telegram:-:1001") == {final.id: "down"})
+    double.react(double.posts[0], "👍")
+    await until(lambda: ratings(redis_url, "telegram:-:1001") == {final.id: "up"})
+    double.react(double.posts[0], None)
     await until(lambda: ratings(redis_url, "telegram:-:1001") == {})
     assert not listening.events
 

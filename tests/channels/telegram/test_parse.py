@@ -195,17 +195,52 @@ def test_a_bad_payload_raises_what_is_documented(body: Any) -> None:
 
 def test_feedback() -> None:
     reply = "0123456789abcdef0123456789abcdef"
-    assert pressed(payload("callback")) == Pressed("4382bfdwdsb323b2d9", "1001", reply, "up", "1001", "41", True)
+    assert pressed(payload("callback")) == Pressed("4382bfdwdsb323b2d9", "1001", reply, "up", (), "1001", "41", True)
     assert pressed(payload("callback_foreign")) is None
     assert pressed(payload("direct")) is None
-    assert reacted(payload("reaction")) == Reacted("1001", "up", GROUP, "19")
-    assert reacted(payload("reaction_removed")) == Reacted("1001", None, GROUP, "19")
+    assert reacted(payload("reaction")) == Reacted("1001", "up", (), GROUP, "19")
+    assert reacted(payload("reaction_removed")) == Reacted("1001", None, ("down",), GROUP, "19")
     for name in ("reaction_neutral", "reaction_anonymous", "direct"):
         assert reacted(payload(name)) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verdict", "withdrawn"),
+    [
+        ("❤", "🤔", None, ("up",)),
+        ("🤔", "", None, None),
+        ("❤", "👎", "down", ("up",)),
+        ("🤔", "👍", "up", ()),
+        ("👍", "🔥", None, None),
+        ("❤", "❤👎", "down", ()),
+        ("❤👎", "❤", "up", ("down",)),
+        ("❤👎", "🤔", None, ("up", "down")),
+    ],
+)
+def test_what_a_change_of_reactions_says(
+    old: str, new: str, verdict: str | None, withdrawn: tuple[str, ...] | None
+) -> None:
+    update = payload("reaction")
+    for key, emoji in (("old_reaction", old), ("new_reaction", new)):
+        update["message_reaction"][key] = [{"type": "emoji", "emoji": one} for one in emoji]
+    found = reacted(update)
+    assert (found and (found.verdict, found.withdrawn)) == (None if withdrawn is None else (verdict, withdrawn))
+
+
+def test_a_button_takes_back_what_it_shows() -> None:
+    update = payload("callback")
+    taken = {}
+    for word in ("not-up", "not-down", "none"):
+        update["callback_query"]["data"] = f"{word}:0123456789abcdef"
+        found = pressed(update)
+        assert found
+        assert found.verdict is None
+        taken[word] = found.withdrawn
+    assert taken == {"not-up": ("up",), "not-down": ("down",), "none": ("up", "down")}
 
 
 def test_the_keyboard_shows_the_choice_and_fits_the_platform() -> None:
     reply = "f" * 32
     assert keyboard(reply) == [[("👍", f"up:{reply}"), ("👎", f"down:{reply}")]]
-    assert keyboard(reply, "down") == [[("👍", f"up:{reply}"), ("👎 ✓", f"none:{reply}")]]
+    assert keyboard(reply, "down") == [[("👍", f"up:{reply}"), ("👎 ✓", f"not-down:{reply}")]]
     assert all(len(data.encode()) <= 64 for _, data in keyboard(reply)[0])
