@@ -21,7 +21,7 @@ from channels.discord.api import NOBODY, TOKEN_UNKNOWN, UNKNOWN_MESSAGE, Api, Re
 from channels.discord.feedback import buttons
 from channels.discord.parse import snowflake_at
 from channels.discord.render import TEXT_LIMIT, render, split, thread_name
-from channels.discord.tickets import Ticket, Tickets
+from channels.discord.tickets import KEPT_S, Ticket, Tickets
 from channels.text import Part
 from core.errors import DeliveryLater, DeliveryRefused
 from core.events import Heard, MessageEvent
@@ -30,6 +30,7 @@ from core.store import Bucket, Notes
 log = logging.getLogger(__name__)
 
 EPHEMERAL = 64
+PLACE = "…"  # what stands where the next part of a command's answer will be
 # Discord promises none of these (observed: 5 of each in 5 s for a channel); discord.py keeps to the headers besides.
 POSTS_PER_S, POSTS_BURST = 1.0, 5.0
 EDITS_PER_S, EDITS_BURST = 0.9, 3.0
@@ -126,6 +127,8 @@ class Messages:
     async def find(self, message: Message, since: datetime) -> str | None:
         """Look through what the bot wrote in the channel, where a nonce or the command itself does not settle it."""
         ticket = await self._tickets.of(message.in_reply_to)
+        if ticket and message.number and (place := await asyncio.to_thread(self._notes.get, _follow_up_note(message))):
+            return place
         if ticket and (ticket.discreet or (ticket.is_open and message.number == 0)):
             return None
         if datetime.now(UTC) - since < NONCE_KNOWN and not (ticket and message.number == 0):
@@ -256,9 +259,29 @@ class Messages:
         body["components"] = _components(message)
         if message.number == 0:
             made = await self._hook(ticket, "PATCH", "/messages/@original", body)
-        else:  # Discord has no nonce here, so a crash in mid-send may repeat this part
-            made = await self._hook(ticket, "POST", "", body | {"flags": EPHEMERAL if ticket.discreet else 0})
-        return str(made["id"])
+            return str(made["id"])
+        return await self._follow_up(ticket, message, body)
+
+    async def _follow_up(self, ticket: Ticket, message: Message, body: dict[str, Any]) -> str:
+        """Post a further part of a command's answer: a place for it first, then its text.
+
+        Discord has no nonce here and no list of these messages. So what a crash in mid-send can leave behind has
+        nothing in it yet, and the text goes where the place for it is noted.
+        """
+        note = _follow_up_note(message)
+        message_id = await asyncio.to_thread(self._notes.get, note)
+        if not message_id:
+            place = {"content": PLACE, "allowed_mentions": NOBODY, "flags": EPHEMERAL if ticket.discreet else 0}
+            message_id = str((await self._hook(ticket, "POST", "", place))["id"])
+            await asyncio.to_thread(self._notes.put, note, message_id, KEPT_S)
+        try:
+            await self._hook(ticket, "PATCH", f"/messages/{message_id}", body)
+        except Refused as error:
+            if error.code != UNKNOWN_MESSAGE:
+                raise
+            await asyncio.to_thread(self._notes.drop, note)
+            raise DeliveryLater("the message was deleted just now", 0.3) from None
+        return message_id
 
     async def _fallback(self, ticket: Ticket, message: Message) -> str:
         """Return the channel for an answer that the command itself cannot take."""
@@ -284,6 +307,10 @@ class Messages:
 def _components(message: Message) -> list[dict[str, Any]]:
     asks = message.final and message.last and message.rateable
     return buttons(message.reply_id) if asks else []
+
+
+def _follow_up_note(message: Message) -> str:
+    return f"followup:{message.key}"
 
 
 def _reference(message_id: str) -> dict[str, Any]:

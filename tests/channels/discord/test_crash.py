@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from channels.discord.messages import PLACE
 from core.dialogue import Prompt
 from core.store import Store
 from tests.channels.discord.conftest import settled
@@ -66,3 +67,28 @@ def test_a_command_is_answered_once_whoever_dies(double: DiscordDouble, process:
     settled(double, "you said bye", double.world.general)
     assert process.kills == 1
     assert [post.text for post in double.posts if not post.deleted] == ["you said hello", "you said bye"]
+
+
+@pytest.mark.parametrize("point", ["done:followup", "done:edit_followup"])
+def test_each_part_of_a_long_answer_to_a_command_is_told_once_whoever_dies(
+    double: DiscordDouble, process: ChannelProcess, worker: Worker, point: str
+) -> None:
+    """A kill leaves at most an empty place behind: Discord lists what only one person sees to nobody."""
+    worker.script = lambda prompt, on_text, cancelled: " ".join(f"word{number}" for number in range(500)) + " end"
+    double.say("tell me")
+    eventually(lambda: double.posts and double.posts[-1].text.endswith("end"))
+    double.at(point, process.kill)
+    double.command("export", place="group")
+
+    def parts() -> list[str]:
+        told = [post.text for post in double.posts if post.ephemeral_for == "ada" and not post.deleted]
+        return [text for text in told if text != PLACE]
+
+    eventually(lambda: parts() and parts()[-1].endswith("end"))
+    let_in(double)
+    double.say("bye", place="group")
+    eventually(lambda: double.seen_by("bob", "group"))
+    assert process.kills == 1
+    assert len(parts()) > 1
+    assert len(set(parts())) == len(parts())
+    assert [post.text for post in double.posts].count(PLACE) <= 1
