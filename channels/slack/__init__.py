@@ -6,6 +6,7 @@ render.py     Markdown -> what Slack takes, notifying nobody (pure)
 teams.py      the workspaces: who the bot is there, the Web API, names
 trouble.py    what Slack answers when something is wrong
 handlers.py   what comes in: stored first, acknowledged then
+ratings.py    thumbs and feedback buttons
 sockets.py    Socket Mode; hook.py: the same by HTTP, in the web channel's process
 catchup.py    direct messages after a downtime; attendance.py knows since when, and until when all was heard
 messages.py   one message of a reply; streams.py while it is written; answers.py to slash commands

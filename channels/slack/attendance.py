@@ -1,7 +1,8 @@
 """Until when everything was heard, for each workspace, and catching up with what was not.
 
 The mark of a workspace is durable and stands still from a gap on until what fell into the gap was read: who starts
-after a crash in between begins at the same place. What is read and how: catchup.py.
+after a crash in between begins at the same place. The same holds from a message on that could not be taken, as Redis
+was away: Slack repeats it for some minutes only, so its conversation is read. What is read and how: catchup.py.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 MARK_EVERY_S = 30.0
 GAP_S = 120.0  # without a sign of Slack; shorter ones are Slack's own repeats
 RETRY_S = 60.0
+STORE_RETRY_S = 5.0
 HOUR_S = 3600.0
 # By HTTP nothing tells a quiet hour from a broken proxy, so looking after each of them must not cost too much.
 QUIET_S = 600.0
@@ -51,6 +53,7 @@ class Attendance:
         self.limit_s = limit_s
         self._pause_s = 0.0 if by_socket else QUIET_S
         self._states: dict[str, _State] = {}
+        self._refused_before: dict[str, float] = {}  # workspace -> when something came before ``begin`` had a mark
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self, team: Team, take: Take) -> None:
@@ -62,7 +65,8 @@ class Attendance:
             except StoreUnavailable as error:
                 log.warning("starting waits: %s", error)
                 await asyncio.sleep(1)
-        state = _State(take, seen=time.time(), missed=float(mark) if mark else None)
+        since = float(mark) if mark else self._refused_before.get(team.me.team)
+        state = _State(take, seen=time.time(), missed=since)
         self._states[team.me.team] = state
         if state.missed is None:
             await self._mark(team, state)
@@ -95,8 +99,9 @@ class Attendance:
         state = self._states.get(team.me.team)
         if state is None:
             raise Behind(BEHIND)
-        if state.reading is None or state.reading.has(channel):
+        if state.reading is None or not state.reading.lacks(channel):
             return
+        await asyncio.to_thread(self._notes.marks)  # nothing is asked of Slack that could not be stored
         reading = asyncio.create_task(state.reading.conversation(channel, hurried=True))
         self._keep(reading)
         done, _ = await asyncio.wait({reading}, timeout=PATIENCE_S)
@@ -107,6 +112,17 @@ class Attendance:
             log.info("a message is taken before older ones that cannot be read: %s", error)
         elif error:
             raise error
+
+    def refused(self, team: Team, channel: str) -> None:
+        """A message of a direct conversation was not taken; it is read there as soon as that can be."""
+        state = self._states.get(team.me.team)
+        if state is None:
+            self._refused_before.setdefault(team.me.team, time.time())
+        elif state.reading:
+            state.reading.again(channel)
+        else:
+            state.reading = Reading(team, time.time(), state.take, channel)
+            self._keep(asyncio.create_task(self._finish(team, state, state.reading)))
 
     def _read(self, team: Team, state: _State) -> None:
         assert state.missed is not None
@@ -120,9 +136,14 @@ class Attendance:
         wait_s = RETRY_S
         while True:
             try:
+                await asyncio.to_thread(self._notes.marks)
                 await reading.all()
                 break
-            except (DeliveryError, StoreUnavailable) as error:
+            except StoreUnavailable as error:
+                log.warning("catching up with direct messages waits for Redis: %s", error)
+                await asyncio.sleep(STORE_RETRY_S)
+                continue
+            except DeliveryError as error:
                 log.warning("catching up with direct messages waits %.0f s: %s", wait_s, error)
             except Exception:  # whatever it is, it must not end the catching up of this workspace for good
                 log.exception("catching up with direct messages waits %.0f s", wait_s)

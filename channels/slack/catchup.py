@@ -1,4 +1,4 @@
-"""After a downtime: direct messages that Slack told nobody of, read from the conversations themselves.
+"""Direct messages that Slack told nobody of, or that could not be stored, read from the conversations themselves.
 
 Slack repeats events for a few minutes only. What was accepted already has the same id and is not answered again; what
 is too old is not answered at all. Mentions in channels are left to Slack's repeats: reading all channels would need
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from channels.slack.teams import Team
-from channels.slack.trouble import asked
+from channels.slack.trouble import Refused, asked
 from core.errors import DeliveryLater
 
 log = logging.getLogger(__name__)
@@ -25,38 +25,62 @@ Take = Callable[[dict[str, Any]], Awaitable[bool]]
 
 
 class Reading:
-    """Passes on every direct message of one workspace since then (Unix time), at the pace that Slack allows."""
+    """Passes on every direct message of one workspace since then (Unix time), at the pace that Slack allows.
 
-    def __init__(self, team: Team, since: float, take: Take) -> None:
+    Of all conversations, or of one ``channel`` alone and those that ``again`` names.
+    """
+
+    def __init__(self, team: Team, since: float, take: Take, channel: str | None = None) -> None:
         self._team = team
         self._api = team.api
         self._oldest = since - OVERLAP_S
         self._take = take
         self._calls = 0
+        self._all_known = channel is not None
+        self._left: dict[str, int] = {channel: 0} if channel else {}  # channel -> how often it was named again
         self._read: set[str] = set()
         self._turns: dict[str, asyncio.Lock] = {}
 
     async def all(self) -> None:
         """Read all conversations; what was read already is not read again, if this is called again."""
-        for channel in await self.conversations():
-            await self.conversation(channel)
+        if not self._all_known:
+            for channel in filter(self.lacks, await self.conversations()):
+                self._left.setdefault(channel, 0)
+            self._all_known = True
+        while self._left:
+            channel = next(iter(self._left))
+            try:
+                await self.conversation(channel)
+            except Refused as error:
+                log.warning("%s/%s cannot be read, what was said stays unheard: %s", self._team.me.team, channel, error)
+                self._done(channel)
 
-    def has(self, channel: str) -> bool:
-        """Say whether a conversation was read."""
-        return channel in self._read
+    def lacks(self, channel: str) -> bool:
+        """Say whether a conversation is still to be read."""
+        return channel in self._left or not (self._all_known or channel in self._read)
+
+    def again(self, channel: str) -> None:
+        """Something that was written in a conversation just now could not be taken."""
+        self._left[channel] = self._left.get(channel, 0) + 1
 
     async def conversation(self, channel: str, *, hurried: bool = False) -> None:
         """Pass on what was written in a conversation, oldest first. ``hurried``: somebody waits for it."""
         async with self._turns.setdefault(channel, asyncio.Lock()):
-            if channel in self._read:
+            if not self.lacks(channel):
                 return
+            named = self._left.get(channel)
             messages = await self.messages(channel, hurried=hurried)
             count = 0
             for message in sorted(messages, key=lambda one: float(one["ts"])):
                 count += await self._take(_as_event(self._team, channel, message))
-            self._read.add(channel)
+            if self._left.get(channel) == named:
+                self._done(channel)
         if count:
             log.info("caught up with %d direct messages of the workspace %s", count, self._team.me.team)
+
+    def _done(self, channel: str) -> None:
+        self._left.pop(channel, None)
+        self._read.add(channel)
 
     async def conversations(self) -> list[str]:
         """Return all direct conversations."""

@@ -22,13 +22,14 @@ from channels.slack.answers import Answers
 from channels.slack.attendance import Attendance, Behind
 from channels.slack.catchup import OVERLAP_S
 from channels.slack.parse import CHANNEL, WHAT_CAN_YOU_DO, parse, parse_slash, people_in, thread_in_doubt
+from channels.slack.ratings import Ratings
 from channels.slack.settings import Slack
 from channels.slack.teams import Team, Teams
 from channels.slack.trouble import asked
 from core import logs, settings
 from core.errors import DeliveryError, InputError, StoreUnavailable
 from core.events import MessageEvent
-from core.store import Store, Verdict
+from core.store import Store
 
 log = logging.getLogger(__name__)
 sdk_log = logging.getLogger("channels.slack.sdk")
@@ -40,15 +41,12 @@ TWIN_S = 1.0
 TITLE_CHARS = 60
 PROMPTS_TTL_S = 86400
 AWAY = "I cannot take that just now. Please try again in a moment."
-THANKS = {"up": "Thank you, I am glad that it helped.", "down": "Thank you for telling me. I have noted it."}
 PROMPTS_TITLE = "How are you?"
 PROMPTS = [
     {"title": "Something good happened", "message": "Something good happened today."},
     {"title": "I had a rough day", "message": "I had a rough day."},
     {"title": WHAT_CAN_YOU_DO, "message": WHAT_CAN_YOU_DO},
 ]
-BUTTONS: dict[str, Verdict] = {render.UP: "up", render.DOWN: "down"}
-THUMBS: dict[str, Verdict] = {"+1": "up", "thumbsup": "up", "-1": "down", "thumbsdown": "down"}
 
 
 class NotYet(Exception):
@@ -65,6 +63,7 @@ class Handlers:
         self._answers = answers
         self._attendance = attendance
         self._settings = settings
+        self._ratings = Ratings(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self._strangers: dict[str, float] = {}
         self._twins: dict[str, asyncio.Event] = {}
@@ -94,14 +93,24 @@ class Handlers:
         async def on_slash(body: dict[str, Any], ack: AsyncAck) -> None:
             await ack(**await self._slash(body, accept))
 
+        async def on_reaction(body: dict[str, Any], ack: AsyncAck) -> None:
+            if team := self._team(body):
+                await self._ratings.reacted(team, body["event"])
+            await ack()
+
+        async def on_press(body: dict[str, Any], ack: AsyncAck) -> None:
+            if (team := self._team(body)) and (thanks := await self._ratings.pressed(team, body)):
+                self._begin(_quietly(thanks, "a rating was not thanked for"))
+            await ack()
+
         for event in ("message", "app_mention"):
             app.event(event)(on_message)
-        app.event(re.compile("^reaction_(added|removed)$"))(self._on_reaction)
+        app.event(re.compile("^reaction_(added|removed)$"))(on_reaction)
         app.event("assistant_thread_started")(self._on_assistant_thread)
         app.event("app_home_opened")(self._on_home)
         app.event(re.compile("."))(_ignored)
         app.command(re.compile("."))(on_slash)
-        app.action(render.ACTION)(self._on_press)
+        app.action(render.ACTION)(on_press)
         app.action(re.compile("."))(_ignored)
         app.error(_failed)
         return app
@@ -125,8 +134,20 @@ class Handlers:
         if team is None:
             return
         await self._attendance.sign(team)
-        if said.get("channel_type") == "im" and isinstance(said.get("channel"), str):
-            await self._attendance.first(team, said["channel"])
+        direct = said.get("channel") if said.get("channel_type") == "im" else None
+        if not isinstance(direct, str):
+            await self._take_both(body, accept)
+            return
+        try:
+            await self._attendance.first(team, direct)
+            await self.take(body, accept)
+        except (StoreUnavailable, Behind):
+            self._attendance.refused(team, direct)
+            raise
+
+    async def _take_both(self, body: Mapping[str, Any], accept: Accept) -> None:
+        """Take a message of a shared place, of which Slack tells twice if it mentions the bot."""
+        said = body["event"]
         twin = f"{said.get('channel')}:{said.get('ts')}"
         if said.get("type") == "app_mention":
             await self._await_twin(twin)
@@ -278,35 +299,6 @@ class Handlers:
             channel_id=channel, thread_ts=thread, title=PROMPTS_TITLE, prompts=PROMPTS
         )
         await _quietly(call, "no prompts could be suggested")
-
-    async def _on_reaction(self, body: dict[str, Any], ack: AsyncAck) -> None:
-        team, event = self._team(body), body["event"]
-        verdict = THUMBS.get(event["reaction"].partition("::")[0])
-        item = event.get("item") or {}
-        if team and verdict and item.get("type") == "message" and event.get("item_user") == team.me.user:
-            note = f"reply:{team.me.team}/{item['channel']}:{item['ts']}"
-            reply_id = await asyncio.to_thread(self._notes.get, note)
-            if reply_id:
-                given = verdict if event["type"] == "reaction_added" else None
-                await self._rate(team, event["user"], reply_id, given)
-        await ack()
-
-    async def _on_press(self, body: dict[str, Any], ack: AsyncAck) -> None:
-        team, action = self._team(body), body["actions"][0]
-        value, _, reply_id = str(action.get("value")).partition(":")
-        verdict = BUTTONS.get(value)
-        if team and verdict and reply_id:
-            await self._rate(team, body["user"]["id"], reply_id, verdict)
-            place, message = body["channel"]["id"], body.get("message") or {}
-            call = team.api.chat_postEphemeral(
-                channel=place, user=body["user"]["id"], thread_ts=message.get("thread_ts"), text=THANKS[verdict]
-            )
-            self._begin(_quietly(call, "a rating was not thanked for"))
-        await ack()
-
-    async def _rate(self, team: Team, user: str, reply_id: str, verdict: Verdict | None) -> None:
-        person = f"{CHANNEL}:{team.me.team}:{user}"
-        await asyncio.to_thread(self._store.people.rate, person, reply_id, verdict)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
