@@ -9,10 +9,10 @@ import contextlib
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from channels.text import Part
 from core.dialogue import Address
@@ -28,7 +28,10 @@ Known = dict[int, Sent]
 REMEMBERED = 1000
 MOST_REPEATS = 3  # of one message, where nobody can tell whether it arrived; a crash costs one
 NOTE_TTL_S = 30 * 86400  # how long a reaction to a reply, or an answer to it, is recognised
-DRAFT_S = 3.0  # for one change of a draft; less than the right to send lasts
+# For one change of a draft: longer than a network takes to answer, and less than the reply waits for it.
+DRAFT_ENDS_S = 12.0
+TICK_S = 1.0
+FROZEN_S = 3.0  # with the tick, less than the right to send lasts
 ROUNDING_S = 0.001  # Redis says whole milliseconds
 # Nothing that a model wrote: there is nothing to rate. In a crisis nobody is asked for applause.
 UNRATED = ("command", "failed", "cancelled", "safety")
@@ -131,8 +134,9 @@ class Delivery:
         if not draft.text.strip() or loop.time() < self._not_before.get(draft.reply_id, 0):
             return
         try:
+            messages = await asyncio.to_thread(self._messages, draft, final=False, rateable=False)
             known = await self._load(draft.reply_id)
-            for message in self._messages(draft, final=False, rateable=False):
+            for message in messages:
                 await self._bring(message, known)
         except DeliveryLater as error:
             _remember(self._not_before, draft.reply_id, loop.time() + error.retry_after_s)
@@ -172,7 +176,7 @@ class Delivery:
             if late or (sent.digest == digest and sent.final == message.final):
                 return
         if sent and not sent.message:
-            sent = await self._found(message, sent)
+            sent = await self._found(message, known, sent)
         repeats = sent.repeats if sent else 0
         message = replace(message, repeated=repeats > 0)
         message_id = sent.message if sent else None
@@ -180,16 +184,16 @@ class Delivery:
             message_id = None
         if not message_id:
             message_id = await self._posted(message, known, sent)
-        now = Sent(message=message_id, digest=digest, final=message.final, repeats=repeats)
-        await self._save(message, known, now)
-        if message.final:
+        if message.final:  # noted first: a message that is known to be there is not looked at again
             name = f"reply:{message.address.space}:{message_id}"
             await asyncio.to_thread(self._notes.put, name, message.reply_id, NOTE_TTL_S)
+        await self._save(message, known, Sent(message=message_id, digest=digest, final=message.final, repeats=repeats))
 
-    async def _found(self, message: Message, sent: Sent) -> Sent:
+    async def _found(self, message: Message, known: Known, sent: Sent) -> Sent:
         """Return what became of a message whose posting broke off; if it is not found, it shall be posted once more."""
         found = await self._network.find(message, sent.at)
         if not found and sent.repeats == MOST_REPEATS and not self._network.can_tell:
+            await self._save(message, known, sent.model_copy(update={"repeats": MOST_REPEATS - 1}))  # for a replay
             raise DeliveryRefused("it may have arrived, and so may its repeats: whether they did cannot be known")
         return sent.model_copy(update={"message": found, "repeats": sent.repeats if found else sent.repeats + 1})
 
@@ -214,9 +218,8 @@ class Delivery:
         await self._admit(message, editing=True)
         await asyncio.to_thread(self._parts.check)
         try:
-            # A process that stood still must not wake up and put an old draft over the final text of its successor.
-            async with asyncio.timeout(None if message.final else DRAFT_S):
-                await self._network.edit(message_id, message)
+            editing = self._network.edit(message_id, message)
+            await (editing if message.final else _unless_frozen(editing))
         except MessageGone:
             return False
         except DeliveryLater as error:
@@ -293,6 +296,27 @@ class Delivery:
             _remember(self._unwritten, place, sent)
             raise
         self._unwritten.pop(place, None)
+
+
+async def _unless_frozen(editing: Coroutine[Any, Any, None]) -> None:
+    """Wait for the edit of a draft, also on a slow network; raises TimeoutError if it takes too long.
+
+    A process that stood still must not wake up and put an old draft over the final text of its successor. One on a
+    slow network must not go on before the network is done: else the draft comes after its own reply.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(editing)
+    try:
+        until = loop.time() + DRAFT_ENDS_S
+        while (ticked_at := loop.time()) < until:
+            done, _ = await asyncio.wait({task}, timeout=TICK_S)
+            if done:
+                return task.result()
+            if loop.time() - ticked_at > FROZEN_S:
+                break
+        raise TimeoutError
+    finally:
+        task.cancel()
 
 
 def _remember(known: OrderedDict[K, V], name: K, value: V) -> None:

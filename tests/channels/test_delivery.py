@@ -1,6 +1,8 @@
 """Parts, progress and budget, on a real Redis; the network is a list that fails as it is told."""
 
+import asyncio
 import itertools
+import threading
 from datetime import datetime
 
 import pytest
@@ -167,6 +169,8 @@ async def test_one_doubt_costs_one_repeat_and_there_are_three_at_most(wall: Wall
         with pytest.raises(error):
             await delivery.send(reply("Hello."))
     assert texts(wall) == ["Hello.", *["again: Hello."] * 3]
+    await delivery.send(reply("Hello."))  # as somebody wants it to be tried again
+    assert texts(wall) == ["Hello.", *["again: Hello."] * 4]
 
 
 async def test_who_may_send_no_more_posts_and_edits_nothing(wall: Wall, delivery: Delivery, store: Store) -> None:
@@ -177,6 +181,70 @@ async def test_who_may_send_no_more_posts_and_edits_nothing(wall: Wall, delivery
     with pytest.raises(LeaseLost):
         await delivery.send(reply("Other.", "o" * 32))
     assert texts(wall) == ["First"]
+
+
+async def test_a_draft_on_a_slow_network_is_waited_for(
+    wall: Wall, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.delivery.TICK_S", 0.001)
+    begun, gate = gated(wall, monkeypatch)
+    await delivery.draft(draft("First"))
+    drafting = asyncio.create_task(delivery.draft(draft("First part")))
+    await begun.wait()
+    for _ in range(20):  # more than one tick
+        await asyncio.wait({drafting}, timeout=0.002)
+    assert not drafting.done(), "else it would come after its own reply"
+    gate.set()
+    await drafting
+    assert texts(wall) == ["First part"]
+
+
+async def test_a_draft_of_a_process_that_stood_still_is_given_up(
+    wall: Wall, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.delivery.FROZEN_S", 0.0)
+    monkeypatch.setattr("channels.delivery.TICK_S", 0.01)
+    _, gate = gated(wall, monkeypatch)
+    await delivery.draft(draft("First"))
+    await delivery.draft(draft("First part"))
+    gate.set()
+    await delivery.send(reply("First."))
+    assert wall.calls == ["post", "edit"]
+    assert texts(wall) == ["First."]
+
+
+def gated(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Have edits of drafts wait; return what says that one has begun, and what lets them go on."""
+    edit, begun, gate = wall.edit, asyncio.Event(), asyncio.Event()
+
+    async def slowly(message_id: str, message: Message) -> None:
+        if not message.final:
+            begun.set()
+            await gate.wait()
+        await edit(message_id, message)
+
+    monkeypatch.setattr(wall, "edit", slowly)
+    return begun, gate
+
+
+async def test_long_text_is_split_beside_the_event_loop(
+    wall: Wall, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, goes_on = wall.split, threading.Event()
+
+    def slowly(text: str) -> list[Part]:
+        assert goes_on.wait(20), "the event loop stands still"
+        return cut(text)
+
+    monkeypatch.setattr(wall, "split", slowly)
+    both = [
+        asyncio.create_task(delivery.draft(draft("First"))),
+        asyncio.create_task(delivery.send(reply("Other.", "o"))),
+    ]
+    await asyncio.wait(both, timeout=0.01)
+    goes_on.set()
+    await asyncio.gather(*both)
+    assert sorted(texts(wall)) == ["First", "Other."]
 
 
 async def test_what_another_process_has_sent_meanwhile_is_known(wall: Wall, delivery: Delivery, store: Store) -> None:
