@@ -10,11 +10,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from channels.base import Adapter
 from core import logs
 from core.dialogue import Address
-from core.errors import DeliveryError, LeaseLost, StoreUnavailable
+from core.errors import DeliveryError, DeliveryLater, LeaseLost, StoreUnavailable
 from core.events import Draft, Heard, Reply
 from core.store import Outbox, Store
 
@@ -25,6 +27,14 @@ PAUSE_S = 0.5
 REMEMBERED = 1000
 LONGEST_SIGN_S = 600.0  # who has waited for so long does not believe in it any more
 DRAFT_ENDS_S = 15.0  # longer than a network takes to answer one call
+
+
+@dataclass
+class _Sign:
+    """A sign of life that is being given; ``event_id`` is the newest message that it is about."""
+
+    event_id: str
+    task: asyncio.Task[None]
 
 
 class Live:
@@ -51,7 +61,8 @@ class Live:
         self._closing = threading.Event()
         self._newest: dict[str, Draft] = {}
         self._drafting: dict[str, asyncio.Task[None]] = {}
-        self._signs: dict[tuple[Address, str], asyncio.Task[None]] = {}
+        self._signs: dict[tuple[Address, str], _Sign] = {}
+        self._looking: asyncio.Task[None] | None = None
         self._answered: OrderedDict[str, None] = OrderedDict()
         self._newcomers = asyncio.Lock()
 
@@ -65,7 +76,7 @@ class Live:
         self._closing.set()
         self._newest.clear()
         for sign in self._signs.values():
-            sign.cancel()
+            sign.task.cancel()
         if self._drafting:
             await asyncio.wait(self._drafting.values(), timeout=DRAFT_ENDS_S)
         for task in self._drafting.values():
@@ -76,6 +87,7 @@ class Live:
         while not self._closing.is_set():
             try:
                 with self._outbox.news() as feed:
+                    loop.call_soon_threadsafe(self.look_soon)
                     while not self._closing.is_set():
                         if news := feed.next(LISTEN_S):
                             loop.call_soon_threadsafe(self._show, news)
@@ -87,13 +99,30 @@ class Live:
                 log.exception("what happens on %s could not be shown", self._adapter.name)
                 self._closing.wait(PAUSE_S)
 
+    def look_soon(self) -> None:
+        """Give a sign to those who wait already: when they wrote, nobody listened, or not the one that sends."""
+        if self._adapter.sign_s and not self._closing.is_set() and (not self._looking or self._looking.done()):
+            self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        since = datetime.now(UTC) - timedelta(seconds=LONGEST_SIGN_S)
+        try:
+            waiting = await asyncio.get_running_loop().run_in_executor(self._threads, self._outbox.waiting, since)
+        except StoreUnavailable:
+            return  # it is looked again when Redis is back
+        for heard in waiting:
+            self._show(heard)
+
     async def make_way(self, reply: Reply) -> None:
         """The reply comes now: nothing of it is shown here any more, and what is being shown is waited for."""
         self._answered[reply.id] = None
         while len(self._answered) > REMEMBERED:
             self._answered.popitem(last=False)
         self._newest.pop(reply.id, None)
-        self._end_sign(reply.address, reply.person)
+        # The sign may be about what was said after that, or this may be another attempt at an old reply.
+        sign = self._signs.get((reply.address, reply.person))
+        if sign and sign.event_id in reply.in_reply_to:
+            self._end_sign(reply.address, reply.person)
         if task := self._drafting.get(reply.id):
             # Not cancelled: whether a call that broke off was obeyed is hard to know.
             await asyncio.wait({task}, timeout=DRAFT_ENDS_S)
@@ -104,6 +133,8 @@ class Live:
             return
         if isinstance(news, Heard):
             self._begin_sign(news)
+            if sign := self._signs.get((news.address, news.person)):
+                sign.event_id = news.event_id
         elif news.reply_id not in self._answered:
             if news.text:
                 self._end_sign(news.address, news.person)
@@ -151,17 +182,18 @@ class Live:
         who = (heard.address, heard.person)
         if self._adapter.sign_s and who not in self._signs:
             with logs.about(heard.event_id):  # the task inherits it
-                self._signs[who] = asyncio.create_task(self._keep_signing(heard))
+                self._signs[who] = _Sign(heard.event_id, asyncio.create_task(self._keep_signing(heard)))
 
     def _end_sign(self, address: Address, person: str) -> None:
         if sign := self._signs.pop((address, person), None):
-            sign.cancel()
+            sign.task.cancel()
 
     async def _keep_signing(self, heard: Heard) -> None:
         until = asyncio.get_running_loop().time() + LONGEST_SIGN_S
         try:
             waits, first = True, True
             while waits and asyncio.get_running_loop().time() < until:
+                pause_s = self._adapter.sign_s
                 try:
                     if await self._may_sign(first=first):
                         with contextlib.suppress(StoreUnavailable):
@@ -171,12 +203,14 @@ class Live:
                     first = False
                 except DeliveryError as error:
                     log.info("no sign of life could be given: %s", error)
+                    if isinstance(error, DeliveryLater):
+                        pause_s = max(pause_s, error.retry_after_s)
                 except Exception:
                     log.exception("no sign of life could be given")
-                await asyncio.sleep(self._adapter.sign_s)
+                await asyncio.sleep(pause_s)
                 with contextlib.suppress(StoreUnavailable):
                     waits = await asyncio.to_thread(self._store.inbox.waits, heard.person)
         finally:
             who = (heard.address, heard.person)
-            if self._signs.get(who) is asyncio.current_task():
+            if (sign := self._signs.get(who)) and sign.task is asyncio.current_task():
                 del self._signs[who]

@@ -14,7 +14,7 @@ import redis
 from pydantic import ValidationError
 
 from core.errors import StoreUnavailable
-from core.events import Draft, Heard, Reply, reply_of
+from core.events import Draft, Heard, Reply, event_of, reply_of
 from core.process import release
 from core.store import keys
 from core.store.connection import script, translated
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 COURIER_TTL_S = 5.0
 SILENT_S = 5.0  # a subscription may leave our question for a sign of life open that long
 ONE_PROCESS_TTL_S = 86400  # a process that does not come back to its outbox by then never will
+IDLE_MS = 60_000  # a process that asked for nothing for so long is not in the middle of reading
+MOST_WAITING = 10_000  # of all channels; more people than that have more to wait for than a sign
 Entry = tuple[str, dict[str, str]]
 
 
@@ -130,6 +132,18 @@ class Outbox:
         replies = (reply_of(fields.get("reply", "")) for _, fields in entries)
         return any(event_id in reply.in_reply_to for reply in replies if reply)
 
+    def waiting(self, since: datetime) -> list[Heard]:
+        """Return who waits for a reply that goes out here, by their newest message, if it was sent ``since``."""
+        with translated():
+            persons = cast(list[str], self._redis.zrange(keys.WAITING, 0, MOST_WAITING - 1))
+            together = self._redis.pipeline(transaction=False)
+            for person in persons:
+                together.lindex(keys.inbox(person), -1)
+            events = [event_of(raw) for raw in together.execute() if raw]
+        ours = [event for event in events if event and event.address.outbox == self._name and event.sent_at > since]
+        ours.sort(key=lambda event: event.sent_at)
+        return [Heard(event_id=event.id, address=event.address, person=event.person) for event in ours]
+
     def lead(self, process: str) -> bool:
         """Become, or stay, the one process that sends what is here; call it more often than ``COURIER_TTL_S``.
 
@@ -153,7 +167,8 @@ class Outbox:
                     )
                     start = "" if start == "0-0" else start
                 for peer in cast(Any, self._redis.xinfo_consumers(self._stream, keys.GROUP)):
-                    if peer["name"] != consumer and not peer["pending"]:
+                    # Not one that stood still: what it reads next would belong to nobody once its name is gone.
+                    if peer["name"] != consumer and not peer["pending"] and peer["idle"] > IDLE_MS:
                         self._redis.xgroup_delconsumer(self._stream, keys.GROUP, peer["name"])
             except redis.ResponseError as error:
                 if "NOGROUP" not in str(error) and "no such key" not in str(error):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -23,6 +24,7 @@ class SlowAdapter(ListAdapter):
     """Notes signs and drafts; the first draft of each reply waits for its gate."""
 
     sign_s = 0.02
+    flood_s = 0.05
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +35,7 @@ class SlowAdapter(ListAdapter):
     async def working(self, heard: Heard) -> None:
         self.signs.append(heard.event_id)
         if heard.event_id == "trouble":
-            raise DeliveryLater("flood", 1)
+            raise DeliveryLater("flood", self.flood_s)
 
     async def draft(self, draft: Draft) -> None:
         self.drafting.set()
@@ -185,3 +187,63 @@ async def test_no_draft_stands_before_an_earlier_reply_that_must_wait(store: Sto
 
         await until(shown)
         assert "of what was said later" not in adapter.drafted
+
+
+async def test_who_wrote_before_the_start_gets_a_sign(store: Store) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=11)
+    store.inbox.accept(event("old", BOB).model_copy(update={"sent_at": long_ago}))
+    store.inbox.accept(event("e1"))
+    adapter = SlowAdapter()
+    async with running(store, adapter):
+        await until(lambda: adapter.signs.count("e1") > 2)
+        assert set(adapter.signs) == {"e1"}
+
+
+async def test_who_wrote_while_nobody_had_the_right_to_send_gets_a_sign(store: Store) -> None:
+    store.outbox("list").lead("one that died")
+    adapter = SlowAdapter()
+    runner = Runner(adapter, store, settings.load().inbox)
+    task = asyncio.create_task(runner.run())
+    await until(lambda: store.redis.pubsub_numsub(keys.heard("list"))[0][1] > 0)
+    await (await adapter.accept)(event("e1"))
+    await until(lambda: "e1" in adapter.signs)
+    runner.stop()
+    await task
+
+
+async def test_who_wrote_while_nobody_listened_gets_a_sign(store: Store) -> None:
+    adapter = SlowAdapter()
+    async with running(store, adapter):
+        store.redis.client_kill_filter(_type="pubsub")
+        store.inbox.accept(event("e1"))
+        await until(lambda: "e1" in adapter.signs)
+
+
+async def test_a_reply_ends_no_sign_of_what_was_said_after_it(store: Store) -> None:
+    adapter = SlowAdapter()
+    async with running(store, adapter):
+        for one in (event("e1"), event("e2"), event("e3", BOB)):
+            store.inbox.accept(one)
+        await until(lambda: {"e1", "e3"} <= set(adapter.signs))  # and so e2 was heard, which came between
+        first = Reply(id="1", address=ADA, text="t", in_reply_to=("e1",), person=event("e1").person)
+        store.redis.xadd(keys.outbox("list"), {"reply": first.model_dump_json()})
+        await until(lambda: adapter.sent == ["1"])
+        before = adapter.signs.count("e1")
+        await until(lambda: adapter.signs.count("e1") > before + 3)
+        second = first.model_copy(update={"id": "2", "in_reply_to": ("e2",)})
+        store.redis.xadd(keys.outbox("list"), {"reply": second.model_dump_json()})
+        await until(lambda: adapter.sent == ["1", "2"])
+        ended = adapter.signs.count("e1")
+        others = adapter.signs.count("e3")
+        await until(lambda: adapter.signs.count("e3") > others + 5)
+        assert adapter.signs.count("e1") == ended
+
+
+async def test_after_a_flood_the_sign_waits_as_long_as_the_network_says(store: Store) -> None:
+    adapter = SlowAdapter()
+    adapter.flood_s = 3600
+    async with running(store, adapter):
+        store.inbox.accept(event("trouble"))
+        store.inbox.accept(event("e2", BOB))
+        await until(lambda: adapter.signs.count("e2") > 5)
+        assert adapter.signs.count("trouble") == 1

@@ -93,6 +93,14 @@ def test_who_leads_inherits_in_order_what_others_did_not_send(store: Store, outb
     assert len(outbox.unacknowledged("three")) == 4
 
 
+def test_a_process_that_has_just_read_keeps_its_name(store: Store, outbox: Outbox) -> None:
+    """What it reads between the look at it and the loss of its name would belong to nobody."""
+    put(store, 1)
+    outbox.read("one", 10)
+    outbox.inherit("two")
+    assert {peer["name"] for peer in store.redis.xinfo_consumers(keys.outbox("test"), keys.GROUP)} == {"one", "two"}
+
+
 def test_an_outbox_that_is_not_there_leaves_nothing_to_inherit(store: Store) -> None:
     store.outbox("unheard-of").inherit("one")
 
