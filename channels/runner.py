@@ -7,9 +7,6 @@ the other; a reply that must wait holds up its own address only. What people see
 import asyncio
 import contextlib
 import logging
-import math
-import re
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +14,23 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from channels.base import Adapter
+from channels.incoming import error_of, readable
 from channels.live import Live
 from core import commands, logs
 from core.dialogue import Address, outbox_name
-from core.errors import DeliveryError, DeliveryLater, DeliveryRefused, InputError, LeaseLost, StoreUnavailable
+from core.errors import (
+    DeliveryError,
+    DeliveryLater,
+    DeliveryRefused,
+    DeliveryUnsure,
+    InputError,
+    LeaseLost,
+    StoreUnavailable,
+)
 from core.events import MessageEvent
 from core.process import process_name
 from core.sections import Inbox as InboxSettings
-from core.store import Delivery, Refusal, Store
+from core.store import Bucket, Delivery, Refusal, Store
 from core.store.outbox import COURIER_TTL_S
 
 log = logging.getLogger(__name__)
@@ -35,17 +41,9 @@ RENEW_S = 1.0
 LOOK_S = 2  # between two looks for replies that were left behind
 REMEMBERED = 1000
 FINISH_S = 8.0  # for what is being sent when the process ends; a supervisor waits a little longer
+UNSURE_S = 3600.0  # for a reply to which the network has no answer, while it has one to others
 FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 60.0  # between attempts, doubled each time
-# What nobody types on purpose: control characters but for line breaks and tabs.
-KEPT_CONTROLS = "\n\t"
-# What is read by a model and seen by nobody, or shown in another order than it is read: overrides and isolates of the
-# writing direction, invisible blanks and operators, tags and rare variants. Joiners and marks that scripts need stay,
-# and so do the tags of flags such as Scotland's.
-UNSEEN = re.compile(
-    "(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f)"
-    "|[\u00ad\u180e\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
-LONGEST_NAME = 200
+TOLD_AT_ONCE, TOLD_S = 3, 20.0  # how often a person is told that a message is too long or empty
 
 
 class Runner:
@@ -65,6 +63,7 @@ class Runner:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="delivery")
         self._closing = asyncio.Event()
         self._courier_until = 0.0
+        self._got_through = 0.0
         self._leading = asyncio.Lock()
         self._live = Live(adapter, store, self._outbox, self._threads, self._is_courier, self._lanes.__contains__)
 
@@ -112,9 +111,13 @@ class Runner:
             return await self._accept(event)
 
     async def _accept(self, event: MessageEvent) -> bool:
-        event = _storable(event.model_copy(update={"text": clean(event.text, self._limits.max_chars)}))
-        if not event.text and not event.attachments:
-            raise InputError("empty", "The message is empty. Write something first.")
+        if not self._store.admits(event.person):  # before all else, so that nothing they send makes us write
+            raise error_of(Refusal("denied", first=False))
+        try:
+            event = readable(event, self._limits.max_chars)
+        except InputError as error:
+            error.told = await self._told_lately(event)
+            raise
         if datetime.now(UTC) - event.sent_at > timedelta(hours=self._limits.stale_hours):
             log.warning("event %s is not answered: it is older than inbox.stale_hours", event.id)
             return False
@@ -128,8 +131,13 @@ class Runner:
             await asyncio.to_thread(self._store.inbox.request_stop, event.person)
         if isinstance(accepted, Refusal):
             log.info("event %s is refused: %s", event.id, accepted)
-            raise _error_of(accepted)
+            raise error_of(accepted)
         return accepted == "accepted"
+
+    async def _told_lately(self, event: MessageEvent) -> bool:
+        """Tell whether this person was told so often what to change that they are not told again just now."""
+        told = Bucket(f"told:{event.person}", per_s=1 / TOLD_S, burst=TOLD_AT_ONCE)
+        return bool(await asyncio.to_thread(self._store.pace(self._adapter.name).take, [told]))
 
     async def _deliver(self) -> None:
         look_at = 0.0
@@ -140,7 +148,9 @@ class Runner:
             self._dispatch(await self._patiently(lambda: self._outbox.read(self._consumer, BLOCK_MS)) or [])
             await asyncio.sleep(0)  # the lanes first: reading on would compete with them for the interpreter
             now = asyncio.get_running_loop().time()
-            if now >= look_at:  # ours: an answer of Redis that was lost on its way here was read all the same
+            if (
+                now >= look_at and self._is_courier()
+            ):  # ours: an answer of Redis that was lost on its way here was read all the same
                 look_at = now + LOOK_S
                 self._dispatch(await self._patiently(self._inherited) or [])
 
@@ -169,6 +179,7 @@ class Runner:
                 log.info("this process sends the replies of %s now", self._adapter.name)
                 self._courier_until = asked_at + COURIER_TTL_S
                 self._dispatch(left)
+                self._live.look_soon()
             self._courier_until = asked_at + COURIER_TTL_S
             return True
 
@@ -240,10 +251,12 @@ class Runner:
         """
         reply = delivery.reply
         pause_s = FIRST_PAUSE_S
+        began = asyncio.get_running_loop().time()
         while True:
             try:
                 await self._live.make_way(reply)
                 await self._adapter.send(reply)
+                self._got_through = asyncio.get_running_loop().time()
                 return None
             except DeliveryRefused as error:
                 log.error("reply %s is a dead letter: %s", reply.id, error)
@@ -252,6 +265,8 @@ class Runner:
                 wait_s = error.retry_after_s if error.flood else max(error.retry_after_s, pause_s)
                 log.warning("reply %s waits %.1f s: %s", reply.id, wait_s, error)
             except (DeliveryError, StoreUnavailable, OSError) as error:
+                if isinstance(error, DeliveryUnsure) and self._alone_fails(since=began):
+                    return f"{error}; it failed for an hour, while others got through, and may have arrived"
                 wait_s = pause_s
                 log.warning("reply %s failed, again in %.1f s: %s", reply.id, wait_s, error)
             except LeaseLost:
@@ -263,6 +278,10 @@ class Runner:
             await self._pause(wait_s)
             if self._closing.is_set() or not await self._lead(renew=False):
                 raise LeaseLost("it is left for who sends next")
+
+    def _alone_fails(self, since: float) -> bool:
+        """Tell whether the network has no answer to one reply alone: it must not silence its place for ever."""
+        return asyncio.get_running_loop().time() - since > UNSURE_S and self._got_through > since
 
     async def _patiently(self, call: Callable[[], T]) -> T | None:
         """Run a blocking store call in a thread; None (after a pause) if Redis is away."""
@@ -284,55 +303,7 @@ class Runner:
             log.info("Redis is away; that this process sends runs out by itself")
 
 
-def _error_of(refusal: Refusal) -> InputError:
-    if refusal.why == "denied":  # silence where nobody waits: who is kept out must not be able to make us write
-        return InputError(
-            "not_allowed", "I am not allowed to talk with you here. Whoever runs me decides that.", told=True
-        )
-    if refusal.why == "full":
-        text = "I am still working on your earlier messages. Wait for my answer, then go on."
-        return InputError("too_many", text, retry_after_s=5, told=not refusal.first)
-    when = math.ceil(refusal.wait_s)
-    if refusal.why == "crowded":
-        text = "More people write to me just now than I can answer. I did not take that message: please send it again "
-        return InputError("crowded", f"{text}in a minute or two.", retry_after_s=when, told=not refusal.first)
-    in_words = f"{when} second{'s' if when > 1 else ''}" if when < 90 else f"{math.ceil(when / 60)} minutes"
-    what = "You write" if refusal.whose == "person" else "People write to me here"
-    text = f"{what} faster than I can follow. I did not take that message: please send it again in {in_words}."
-    return InputError("too_fast", text, retry_after_s=refusal.wait_s, told=not refusal.first)
-
-
-def _storable(event: MessageEvent) -> MessageEvent:
-    """Return the event with names as they may enter the store and a prompt: one line, of what can be seen."""
-    names = {"user_name": _name(event.user_name)}
-    files = tuple(one.model_copy(update={"name": _name(one.name)}) for one in event.attachments)
-    return event.model_copy(update=names | {"attachments": files})
-
-
-def _name(name: str | None) -> str | None:
-    return name and " ".join(_visible(name).split())[:LONGEST_NAME]
-
-
 def _remember(known: OrderedDict[str, None], name: str) -> None:
     known[name] = None
     while len(known) > REMEMBERED:
         known.popitem(last=False)
-
-
-def clean(text: str, max_chars: int) -> str:
-    """Return the text as it may enter the store; raises InputError if it is too long.
-
-    Lone surrogates (from invalid UTF-8) become the replacement character, control characters and what nobody sees go,
-    the ends are trimmed, and the rest is brought to Unicode's NFC, so that the same words are the same text.
-    """
-    if len(text) > max_chars:
-        raise InputError(
-            "too_long", f"The message has {len(text):,} characters; I can take {max_chars:,}. Please send less at once."
-        )
-    return _visible(text.replace("\r\n", "\n")).strip()
-
-
-def _visible(text: str) -> str:
-    text = UNSEEN.sub(r"\1", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    kept = (c for c in text if c in KEPT_CONTROLS or unicodedata.category(c) != "Cc")
-    return unicodedata.normalize("NFC", "".join(kept))

@@ -68,7 +68,7 @@ def test_only_the_web_channel_speaks_to_prometheus() -> None:
 
 
 def test_adapters_do_not_know_each_other() -> None:
-    shared = {"base", "text", "runner", "live", "delivery", "__main__"}
+    shared = {"base", "text", "incoming", "runner", "live", "delivery", "__main__"}
     rooms = {path.stem for path in (ROOT / "channels").iterdir()} - shared
     for room in rooms:
         place = ROOT / "channels" / room

@@ -10,11 +10,13 @@ import pytest
 import pytest_asyncio
 
 from channels.base import SIGNS, Accept
-from channels.runner import Runner, clean
+from channels.incoming import clean
+from channels.runner import Runner
 from core import settings
 from core.dialogue import Address
-from core.errors import DeliveryLater, DeliveryRefused, InputError, LeaseLost
+from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure, InputError, LeaseLost
 from core.events import Attachment, Draft, Heard, MessageEvent, Reply
+from core.sections import Access
 from core.store import Store, keys
 from tests.conftest import RedisServer
 from tests.waiting import until
@@ -116,6 +118,40 @@ async def test_what_cannot_be_taken_is_said_and_not_stored(
         await (await adapter.accept)(event(text))
     assert caught.value.code == code
     assert store.redis.keys("rapport:inbox:*") == []
+
+
+async def test_who_sends_nonsense_again_and_again_is_told_a_few_times(adapter: ListAdapter) -> None:
+    told = []
+    for text in ("", " ", "x" * 1_000_000, "", ""):
+        with pytest.raises(InputError) as caught:
+            await (await adapter.accept)(event(text))
+        told.append(caught.value.told)
+    assert told == [False] * 3 + [True] * 2
+
+
+async def test_who_is_kept_out_is_told_nothing_whatever_they_send(store: Store, redis_url: str) -> None:
+    closed = settings.load().model_copy(update={"access": Access(allow=("slack",))})
+    adapter = ListAdapter()
+    async with running(adapter, Store(redis_url, closed, lambda person: "wake")):
+        for text in ("", "x" * 1_000_000, "hello"):
+            with pytest.raises(InputError) as caught:
+                await (await adapter.accept)(event(text))
+            assert (caught.value.code, caught.value.told) == ("not_allowed", True)
+
+
+async def test_a_reply_that_alone_gets_no_answer_does_not_silence_its_place(
+    adapter: ListAdapter, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.runner.UNSURE_S", 0.1)
+    monkeypatch.setattr("channels.runner.FIRST_PAUSE_S", 0.05)
+    adapter.trouble["1"] = [DeliveryUnsure("HTTP 500")] * 1000
+    put(store, "1")
+    put(store, "2")
+    await until(lambda: adapter.begun.count("1") > 4)
+    assert adapter.sent == [], "nothing gets through: that is the network's fault, not the reply's"
+    put(store, "3", BOB)
+    await until(lambda: adapter.sent == ["3", "2"])
+    assert "HTTP 500" in store.redis.xrange(keys.DEAD)[0][1]["letter"]
 
 
 def test_text_is_brought_into_shape() -> None:

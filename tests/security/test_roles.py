@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.runner import Runner, clean
+from channels.incoming import clean
+from channels.runner import Runner
 from core import settings as core_settings
 from core.dialogue import Address, Prompt, PromptMessage, Tone
 from core.events import Attachment, MessageEvent
