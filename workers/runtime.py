@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from core import logs
+from core import commands, logs
 from core.dialogue import Completion, Prompt
 from core.errors import EngineBroken, EngineFull, LeaseLost, RapportError, StoreUnavailable
 from core.process import release
@@ -27,6 +27,7 @@ from workers.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
+STOP = commands.TABLE["stop"]
 TURNS_PER_DRAIN = 10  # then the thread is given back, so that one talkative person cannot hold it
 COMMIT_RETRY_S = 30
 # The engine itself ends a generation at [generation] timeout_s; one that says nothing so much later hangs.
@@ -269,7 +270,8 @@ class Runtime:
     @contextmanager
     def _held(self, claim: Claim) -> Iterator[_Work]:
         """Have the lease renewed while the block runs."""
-        work = _Work(claim)
+        # A /stop that was said before this began waits behind what it is about.
+        work = _Work(claim, stop=any(commands.parse(event.text) is STOP for event in claim.events[1:]))
         with self._lock:
             self._working[claim.token] = work
         try:

@@ -150,6 +150,16 @@ def test_stop_ends_the_reply_that_is_being_written(start: Start, store: Store) -
     assert second.finish_reason == "command"
 
 
+def test_stop_that_was_said_before_the_reply_was_begun_ends_it(start: Start, store: Store) -> None:
+    def script(prompt: Prompt, on_text: Callable[[str], None], cancelled: threading.Event) -> str:
+        assert cancelled.wait(20)
+        return ""
+
+    say(store, "tell me a long story", "/stop")
+    start(script).drain(PERSON)
+    assert [reply.finish_reason for reply in replies(store)] == ["cancelled", "command"]
+
+
 def test_a_failing_generation_is_tried_again(start: Start, store: Store) -> None:
     failures = iter([GenerationFailed("first"), ValueError("second")])
 
