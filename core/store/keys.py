@@ -22,7 +22,7 @@
 | rapport:heard:CHANNEL | pub/sub | events that were just stored |
 | rapport:parts:CHANNEL:REPLY | hash, expires | what of a reply is at the network: number of the part -> message |
 | rapport:pace:CHANNEL:BUCKET | string, expires | the budget of sends: when the bucket is full again, in ms |
-| rapport:note:CHANNEL:NAME | string, expires | what an adapter must remember beyond its process |
+| rapport:note:CHANNEL:HASH | string, expires | what an adapter must remember beyond its process |
 | rapport:marks:CHANNEL | hash | the last message seen, by place |
 | rapport:feedback:PERSON | hash, expires | how a person rated replies: reply -> up, down |
 | rapport:told:PERSON | string, expires | a note about this person went out lately |
@@ -143,7 +143,7 @@ def pace(channel: str, bucket: str) -> str:
 
 def note(channel: str, name: str) -> str:
     """What an adapter must remember."""
-    return f"{PREFIX}note:{channel}:{name}"
+    return f"{PREFIX}note:{channel}:{_hash(name)}"
 
 
 def marks(channel: str) -> str:
@@ -177,5 +177,5 @@ def trouble(person: str) -> str:
 
 
 def _hash(name: str) -> str:
-    """Return what stands for a name in keys that outlive /forget: an event id may hold the name of its sender, too."""
+    """Return what stands for a name in keys that outlive /forget: event ids and notes hold ids of people, too."""
     return hashlib.sha256(name.encode()).hexdigest()[:32]
