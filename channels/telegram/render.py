@@ -28,8 +28,18 @@ INLINE_TAGS = {"b": "b", "strong": "b", "i": "i", "em": "i", "u": "u", "ins": "u
 TAG = re.compile(r"<(/?)([a-z]+) */?>", re.IGNORECASE)
 LANGUAGE = re.compile(r"[\w+#.-]{1,40}")
 WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
-# A web address is left alone; a mention is "@" where no word ends.
-MENTION = re.compile(r"https?://[^\s\"'<>()\[\]{}«»|]+|(?<!\w)@(?!\s)")
+# Endings of hosts that Telegram takes for an address without https:// as well; it has many more.
+ENDINGS = "com|org|net|edu|gov|info|app|social|me|io|tv|co|ai|uk|de|fr|eu"
+LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# What Telegram takes for an address: a host with a dot in it, and nothing before it that could belong to it. Only then
+# is a name in its path no mention. A mention is "@" where no word ends.
+MENTION = re.compile(
+    r"(?<![^\s(\[{<\"'«])"
+    rf"(?:https?://(?:{LABEL}\.)+[a-z]{{2,63}}|(?:{LABEL}\.)+(?:{ENDINGS}))"
+    r"(?::[1-9]\d{0,3})?[/?#][^\s\"'`<>()\[\]{}«»|\u2000-\u206f]*"
+    r"|(?<!\w)@(?!\s)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)

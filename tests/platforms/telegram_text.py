@@ -31,9 +31,13 @@ MAX_ENTITIES = 100
 CHARACTER = re.compile(r"&(?:(lt|gt|amp|quot)|#(\d+)|#x([0-9a-fA-F]+));")
 ATTRIBUTE = re.compile(r"""\s+([^\s=>/"']+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z0-9.\-]+)))?""")
 USER_LINK = re.compile(r"tg:(?://)?user\?id=(\d+)")
+# An address has a dot in its host; without https:// its ending must be one that Telegram knows (here are four of them).
+# A mention is everywhere else, whatever stands before it that is no part of a word.
 FOUND = re.compile(
-    r"(?P<bot_command>(?<![\w/@])/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?)"
-    r"|(?P<mention>(?<![\w@])@[A-Za-z0-9_]{3,32}\b)|(?P<url>https?://[^\s<>]+)"
+    r"(?P<url>(?:https?://(?:[\w~-]+\.)+[^\W\d_]{2,}|(?<![\w/#@.-])(?:[\w~-]+\.)+(?:com|org|net|me)(?![\w~.-]))"
+    r"(?::\d{1,5})?(?:[/?#][^\s<>\"«»\u2000-\u206f]*)?)"
+    r"|(?P<bot_command>(?<![\w/<>])/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?)"
+    r"|(?P<mention>(?<!\w)@[A-Za-z0-9_]{2,32}\b)"
 )
 
 

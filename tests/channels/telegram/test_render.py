@@ -103,6 +103,14 @@ def test_a_wide_table_becomes_a_list() -> None:
         "# @ada",
         "*@ada*",
         "<u>@ada</u>",
+        "https://@durov hi",
+        "https://x,@durov",
+        "http://localhost/@durov",
+        "https://x.org,@durov",
+        "https://x.org:@durov",
+        "a.b@https://x/@durov",
+        "readme.md/@durov",
+        "@@durov",
     ],
 )
 def test_nobody_is_pinged(markdown: str) -> None:
@@ -112,12 +120,35 @@ def test_nobody_is_pinged(markdown: str) -> None:
 
 
 def test_addresses_and_code_stay_as_they_are() -> None:
-    for text in ("a@b.org", "https://example.org/@ada", "`@ada`", "```\n@ada\n```", "meet @ 5"):
+    for text in (
+        "a@b.org",
+        "https://example.org/@ada",
+        "HTTPS://Example.org:8080/a?b=@ada,@bob",
+        "youtube.com/@name",
+        "(t.me/@x)",
+        "`@ada`",
+        "```\n@ada\n```",
+        "meet @ 5",
+    ):
         assert JOINER not in shown(text).text
+        assert JOINER not in quiet(text) or "`" in text
 
 
 ALPHABET = st.sampled_from(
-    [*"ab \n\n*_~`#>-|<>&[]()!\\1.@:/\"'=😀é", "```", "**", "<u>", "</u>", "<b>", "</b>", "- ", "@ada"]
+    [
+        *"ab \n\n*_~`#>-|<>&[]()!\\1.@:/\"'=😀é",
+        "```",
+        "**",
+        "<u>",
+        "</u>",
+        "<b>",
+        "</b>",
+        "- ",
+        "@ada",
+        "https://",
+        "x.org",
+        "/@ada",
+    ]
 )
 MARKDOWN = st.lists(ALPHABET, max_size=120).map("".join)
 
