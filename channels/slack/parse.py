@@ -56,7 +56,7 @@ def parse(
         return None
     text = event.get("text") or ""
     direct = event.get("channel_type") == "im"
-    if not (direct or f"<@{me.user}>" in text or (_is_reply(event) and _goes_on(event, me, text, takes_part))):
+    if not (direct or _mentions(event, me) or (_is_reply(event) and _goes_on(event, me, text, takes_part))):
         return None
     channel, ts = event["channel"], event["ts"]
     known = names or {}
@@ -129,7 +129,7 @@ def people_in(event: Mapping[str, Any], me: Me) -> set[str]:
 
 def thread_in_doubt(event: Mapping[str, Any], me: Me) -> str | None:
     """Return the thread of which ``parse`` must know whether the bot takes part in it, if it depends on that."""
-    if event.get("channel_type") == "im" or not _is_reply(event) or f"<@{me.user}>" in (event.get("text") or ""):
+    if event.get("channel_type") == "im" or not _is_reply(event) or _mentions(event, me):
         return None
     return None if event.get("parent_user_id") == me.user else event["thread_ts"]
 
@@ -141,6 +141,11 @@ def _is_spoken(event: Mapping[str, Any], me: Me, other_bots: bool) -> bool:
     if bot or subtype == FROM_BOT:
         return other_bots and subtype in SPOKEN | {FROM_BOT}
     return subtype in SPOKEN
+
+
+def _mentions(event: Mapping[str, Any], me: Me) -> bool:
+    """Tell whether a message names the bot. Slack itself says so of an app_mention, however the text puts it."""
+    return event.get("type") == "app_mention" or me.user in markup.mentioned(event.get("text") or "")
 
 
 def _is_reply(event: Mapping[str, Any]) -> bool:

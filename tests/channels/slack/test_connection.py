@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from channels.slack import sockets, teams
+from channels.slack.handlers import AWAY
 from channels.slack.settings import Credentials, credentials
 from core.errors import SettingsError
 from core.store import Store
@@ -96,6 +97,13 @@ def test_a_refused_bot_token_is_explained_and_nothing_is_lost(
 
     posted(slack, "you said hello")
     assert slack.home.token not in caplog.text
+
+
+def test_a_command_before_the_bot_is_let_in_is_told_to_come_again(slack: Slack, connect: Connect) -> None:
+    slack.home.revoked = "account_inactive"
+    connect()
+
+    assert slack.slash("mood") == {"text": AWAY}
 
 
 def test_a_revoked_permission_holds_the_reply_until_it_is_granted(

@@ -57,6 +57,11 @@ def test_a_mention_is_answered_in_its_thread_and_both_of_its_events_are_one() ->
     )
 
 
+def test_a_mention_is_one_with_a_label_too_and_wherever_slack_says_so() -> None:
+    assert heard("mention_labelled") == heard("mention")
+    assert heard("mention_by_other_id").text == "@somebody how are you today?"
+
+
 @pytest.mark.parametrize(
     "name",
     ["edit", "deletion", "own_message", "other_bot", "other_bot_without_user", "channel_talk", "channel_join"],
