@@ -34,7 +34,8 @@ DIRECT_EDIT_S = 1.1
 GROUP_EDIT_S = 3.1
 
 NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
-UNREADABLE = ("can't parse entities", "message is too long", "text is empty")
+# Of a new message and of an edit; "must be non-empty" is what is left of HTML in which nothing can be seen.
+UNREADABLE = ("can't parse entities", "is too long", "message_too_long", "text is empty", "must be non-empty")
 NO_TOPIC = "thread not found"
 UNCHANGED = "message is not modified"
 GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")

@@ -92,7 +92,7 @@ class Methods:
     def _editmessagetext(self, arguments: Json) -> Json:
         chat = self._writable(arguments)
         message = self._own(chat, arguments, "edit")
-        formatted = self._formatted(arguments)
+        formatted = self._formatted(arguments, changed=True)
         markup = self._markup(arguments)
         now = (formatted.text, formatted.entities, markup.get("reply_markup"))
         if now == (message.get("text"), message.get("entities", []), message.get("reply_markup")):
@@ -236,9 +236,10 @@ class Methods:
         return quoted
 
     @staticmethod
-    def _formatted(arguments: Json) -> Formatted:
+    def _formatted(arguments: Json, *, changed: bool = False) -> Formatted:
+        given = arguments.get("text") or "", arguments.get("parse_mode"), arguments.get("entities")
         try:
-            return read(arguments.get("text") or "", arguments.get("parse_mode"), arguments.get("entities"))
+            return read(*given, changed=changed)
         except BadText as error:
             raise Refused(400, f"Bad Request: {error}") from None
 

@@ -6,6 +6,7 @@ closed in order, four named entities and numeric ones, and nothing else.
 
 import html
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ TAGS = {
     "pre": "pre",
     "blockquote": "blockquote",
 }
+NOTHING_TO_SEE = ("Zs", "Zl", "Zp", "Cc", "Cf")
 MAX_TEXT = 4096
 MAX_ENTITIES = 100
 CHARACTER = re.compile(r"&(?:(lt|gt|amp|quot)|#(\d+)|#x([0-9a-fA-F]+));")
@@ -58,8 +60,12 @@ def units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def read(text: str, parse_mode: str | None, entities: list[dict[str, Any]] | None = None) -> Formatted:
-    """Return the text of a message to be sent; raises BadText."""
+def read(
+    text: str, parse_mode: str | None, entities: list[dict[str, Any]] | None = None, *, changed: bool = False
+) -> Formatted:
+    """Return the text of a message to be sent; raises BadText. ``changed``: one that is there is edited."""
+    if not text.strip():
+        raise BadText("message text is empty")
     if parse_mode is None:
         parsed = Formatted(text, list(entities or []))
     elif parse_mode.lower() == "html":
@@ -67,10 +73,10 @@ def read(text: str, parse_mode: str | None, entities: list[dict[str, Any]] | Non
     else:
         raise BadText(f"unsupported parse_mode {parse_mode}")
     trimmed = parsed.text.rstrip()
-    if not trimmed.strip():
-        raise BadText("message text is empty")
+    if all(unicodedata.category(character) in NOTHING_TO_SEE for character in trimmed):
+        raise BadText("message must be non-empty")
     if units(trimmed) > MAX_TEXT:
-        raise BadText("message is too long")
+        raise BadText("MESSAGE_TOO_LONG" if changed else "message is too long")
     taken = [(entity["offset"], entity["offset"] + entity["length"]) for entity in parsed.entities]
     found = [
         entity for entity in find(trimmed) if not any(begin <= entity["offset"] < end for begin, end in taken)

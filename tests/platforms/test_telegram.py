@@ -70,8 +70,18 @@ def test_length_counts_after_parsing() -> None:
     for text in ("x" * 4097, "😀" * 2049):
         with pytest.raises(BadText, match="message is too long"):
             read(text, None)
-    with pytest.raises(BadText, match="empty"):
-        read("<b> </b>", "HTML")
+    with pytest.raises(BadText, match="MESSAGE_TOO_LONG"):
+        read("x" * 4097, None, changed=True)
+
+
+def test_what_cannot_be_seen_is_no_text() -> None:
+    with pytest.raises(BadText, match="message text is empty"):
+        read(" \n", "HTML")
+    for text in ("<b> </b>", "<b>\u200b</b>"):
+        with pytest.raises(BadText, match="message must be non-empty"):
+            read(text, "HTML")
+    with pytest.raises(BadText, match="message must be non-empty"):
+        read("\u200b\u2060", None)
 
 
 def test_rates_allow_a_short_burst_and_no_more() -> None:

@@ -108,6 +108,22 @@ async def test_text_that_telegram_cannot_read_is_sent_as_it_was(
     assert double.seen_by()[0].text == f"**Hello** @{JOINER}ada"
 
 
+async def test_what_telegram_finds_empty_or_too_long_is_sent_as_it_was(
+    double: TelegramDouble, adapter: TelegramAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from channels.telegram import messages
+    from channels.telegram.render import Rendered
+
+    address = direct("ada", double)
+    await adapter.send(reply("**\u200b**", address))
+    assert double.seen_by()[0].text == "**\u200b**"
+    network = Messages(adapter._api)
+    number = await network.post(message(address))
+    monkeypatch.setattr(messages, "render", lambda text: Rendered("x" * 4097, text, 0))
+    await network.edit(number, message(address, "changed"))
+    assert double.seen_by()[1].text == "changed"
+
+
 async def test_drafts_become_the_reply_within_the_limits(double: TelegramDouble, adapter: TelegramAdapter) -> None:
     address = direct("ada", double)
     final = reply(" ".join(["word"] * 40), address)
