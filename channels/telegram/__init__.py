@@ -1,7 +1,7 @@
 """The Telegram channel, over the Bot API. Not here: what the bot says (core), order and progress of sends (delivery).
 
 settings.py   [telegram], the token, the secret of the webhook
-parse.py      updates -> messages to the bot; entities.py: their formatting -> Markdown
+parse.py      updates -> messages to the bot; entities.py, rich.py: their formatting -> Markdown; attachments.py
 feedback.py   buttons and reactions -> ratings
 render.py     Markdown -> Telegram's HTML
 api.py        the SDK, and its errors in our words

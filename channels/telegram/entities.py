@@ -74,18 +74,17 @@ class _Writer:
     def _marked(self, out: str, span: Span, stop: int, children: Sequence[Span], depth: int) -> str:
         literal = self._plain(span.begin, stop)
         if span.kind == "pre":
-            fence = "`" * max(3, _longest(literal) + 1)
-            block = f"{fence}{span.entity.get('language', '')}\n{literal.rstrip()}\n{fence}"
+            block = fenced(literal, span.entity.get("language", ""))
             before = "" if not out or out.endswith("\n") else "\n"
             after = "" if self._text[stop : stop + 1] in ("", "\n") else "\n"
             return f"{out}{before}{block}{after}"
         if span.kind == "code":
-            return out + _code(literal)
+            return out + code(literal)
         inner = self.write(span.begin, stop, children, depth + 1)
         if span.kind in ("blockquote", "expandable_blockquote"):
             before = "" if not out or out.endswith("\n") else "\n"
             return out + before + "\n".join(f"> {line}".rstrip() for line in inner.split("\n"))
-        return out + _around(inner, *_marks(span))
+        return out + around(inner, *_marks(span))
 
     def _plain(self, begin: int, end: int) -> str:
         out, position = "", begin
@@ -103,7 +102,7 @@ def _marks(span: Span) -> tuple[str, str]:
     return mark, mark
 
 
-def _around(inner: str, before: str, after: str) -> str:
+def around(inner: str, before: str, after: str) -> str:
     """Put marks around a text; spaces at its ends stay outside, where Markdown wants them."""
     words = inner.strip()
     if not words or not before:
@@ -112,7 +111,14 @@ def _around(inner: str, before: str, after: str) -> str:
     return f"{lead}{before}{words}{after}{inner[len(lead) + len(words) :]}"
 
 
-def _code(literal: str) -> str:
+def fenced(literal: str, language: str) -> str:
+    """Return a block of code."""
+    fence = "`" * max(3, _longest(literal) + 1)
+    return f"{fence}{language}\n{literal.rstrip()}\n{fence}"
+
+
+def code(literal: str) -> str:
+    """Return code within a line."""
     ticks = "`" * (_longest(literal) + 1)
     pad = " " if literal.startswith("`") or literal.endswith("`") else ""
     return f"{ticks}{pad}{literal}{pad}{ticks}"

@@ -5,10 +5,13 @@ command of its own. A topic of a forum is a room with many people, not a talk wi
 three alone. Never itself, edits, channel posts, service messages and, unless settings say so, other bots.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from channels.telegram import rich
+from channels.telegram.attachments import UNKNOWN, attachments, is_service
 from channels.telegram.entities import Span, spans, to_markdown
 from core import commands
 from core.dialogue import Address
@@ -55,11 +58,11 @@ def parse(
     sender = _sender(message, me, other_bots)
     if sender is None:
         return None
-    text = message.get("text", message.get("caption", ""))
-    entities = message.get("entities", message.get("caption_entities", ()))
-    attachments = _attachments(message)
-    if not text and not attachments:
-        return None  # a service message: somebody joined, the title changed
+    text, entities, held = _content(message)
+    if not text and not held:
+        if is_service(message):
+            return None  # somebody joined, the title changed
+        held = (UNKNOWN,)
     direct = message["chat"]["type"] == "private"
     command = _command(text, entities, me, direct)
     if command is not None and not command:
@@ -78,10 +81,21 @@ def parse(
         user=user,
         user_name=name,
         text=(command or to_markdown(text, entities, lambda whole, span: _is_me(whole, span, me))).strip(),
-        attachments=attachments,
+        attachments=held,
         quiet_s=QUIET_S if "media_group_id" in message or len(text) >= CUT_CHARS else 0,
         sent_at=moment(message["date"]),
     )
+
+
+def _content(message: Payload) -> tuple[str, Sequence[Payload], tuple[Attachment, ...]]:
+    """Return the text, its entities and what comes beside it."""
+    if "rich_message" in message:
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):  # of a form that we do not know yet
+            found = rich.read(message["rich_message"])
+            if found.text or found.attachments:
+                return found.text, found.entities, found.attachments
+    text = message.get("text", message.get("caption", ""))
+    return text, message.get("entities", message.get("caption_entities", ())), attachments(message)
 
 
 def _topic(message: Payload) -> str | None:
@@ -128,45 +142,3 @@ def _is_me(text: str, span: Span, me: Me) -> bool:
     if span.kind == "mention":
         return text[span.begin : span.end].lower() == f"@{me.username}".lower()
     return span.kind == "text_mention" and span.entity["user"]["id"] == me.id
-
-
-def _attachments(message: Payload) -> tuple[Attachment, ...]:
-    found = (make(message[key]) for key, make in ATTACHMENTS.items() if message.get(key))
-    # An animation comes as a document too, and a venue as a location.
-    return tuple(found)[:1]
-
-
-def _media(kind: str, *names: str) -> Callable[[Any], Attachment]:
-    def make(media: Any) -> Attachment:
-        name = next((media[key] for key in names if media.get(key)), None)
-        return Attachment(kind=kind, name=name, seconds=media.get("duration"))
-
-    return make
-
-
-def _document(media: Any) -> Attachment:
-    kind = "image" if str(media.get("mime_type", "")).startswith("image/") else "file"
-    return Attachment(kind=kind, name=media.get("file_name"))
-
-
-# The key of a message that holds the attachment -> what it is called. The first that is there counts.
-ATTACHMENTS: dict[str, Callable[[Any], Attachment]] = {
-    "photo": lambda sizes: Attachment(kind="image"),
-    "voice": _media("voice note"),
-    "audio": _media("audio", "file_name", "title"),
-    "video": _media("video", "file_name"),
-    "video_note": _media("video message"),
-    "animation": _media("GIF", "file_name"),
-    "document": _document,
-    "sticker": _media("sticker", "emoji"),
-    "venue": _media("location", "title"),
-    "location": _media("location"),
-    "contact": _media("contact", "first_name"),
-    "poll": _media("poll", "question"),
-    "checklist": _media("checklist", "title"),
-    "dice": _media("dice", "emoji"),
-    "story": _media("story"),
-    "game": _media("game", "title"),
-    "paid_media": _media("paid media"),
-    "invoice": _media("invoice", "title"),
-}
