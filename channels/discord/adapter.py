@@ -66,7 +66,7 @@ class DiscordAdapter:
             self._discord,
             self._messages,
             Interactions(accept, self._api, self._tickets, self._notes, self._store.people, self._messages),
-            CatchUp(self._api, self._notes, horizon),
+            CatchUp(self._api, self._notes, self._store.pace(CHANNEL), horizon),
             self._notes,
         )
         async with asyncio.TaskGroup() as tasks:

@@ -10,16 +10,18 @@ A server that is away when the session begins, or goes away later, is read once 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import discord
 
 from channels.discord.api import Api
+from channels.discord.messages import ALL
 from channels.discord.parse import snowflake_at
 from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure
-from core.store import Notes
+from core.store import Notes, Pace
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +31,31 @@ MARGIN = timedelta(seconds=120)
 PLACES, DIRECTS = 500, 200  # at most so many are read
 PAGE, PAGES = 100, 10
 FAILURES = 5  # so many places in one go that Discord fails to tell of, and it is down
-Room = discord.TextChannel | discord.VoiceChannel | discord.Thread
+AT_ONCE = 4  # places that are read beside each other
+Room = discord.TextChannel | discord.VoiceChannel | discord.StageChannel | discord.Thread
+Over = Callable[[str], None]  # told of a place that was read
 AWAY_S = 1800.0  # a server that is away for longer holds the mark no more; this process still reads it from then on
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Where something may not have been heard since a message: channels, each with what its messages lack (a server).
+
+    ``away``: this is all of a server that was away since then.
+    """
+
+    places: dict[str, dict[str, str]]
+    since: int
+    away: tuple[int, tuple[int, float]] | None = None
 
 
 class CatchUp:
     """Reads what was missed, back to ``horizon``: older messages are not answered anyway."""
 
-    def __init__(self, api: Api, notes: Notes, horizon: timedelta) -> None:
+    def __init__(self, api: Api, notes: Notes, pace: Pace, horizon: timedelta) -> None:
         self._api = api
         self._notes = notes
+        self._pace = pace
         self._horizon = horizon
         self._newest = 0  # id of what was seen last: unlike our clock, it is surely Discord's
         self._away: dict[int, tuple[int, float]] = {}  # server -> since which message it is not heard, and noted when
@@ -63,11 +80,8 @@ class CatchUp:
         """Note that somebody wrote in this channel of direct messages."""
         await asyncio.to_thread(self._notes.mark, channel_id, message_id)
 
-    async def missed(self, client: discord.AutoShardedClient, shard: int) -> AsyncIterator[dict[str, Any]]:
-        """Yield the messages of this shard that may not have been heard, each channel's oldest first.
-
-        They look as they do at the gateway. Raises StoreUnavailable, DeliveryLater and DeliveryUnsure.
-        """
+    async def missed(self, client: discord.AutoShardedClient, shard: int) -> Missed:
+        """Return where something of this shard may not have been heard; raises StoreUnavailable."""
         await self.begin()
         marks = await asyncio.to_thread(self._notes.marks)
         since = self._capped(int(marks[HEARD]))
@@ -75,14 +89,55 @@ class CatchUp:
         for guild in guilds:
             if guild.unavailable:
                 self._away.setdefault(guild.id, (since, time.monotonic()))
-        places = [(channel_id, {"guild_id": guild_id}) for channel_id, guild_id in _places(guilds, since)]
+        places = _places(guilds, since)
         if shard == 0:  # direct messages come to it
             directs = _directs(marks)
-            places += [(channel_id, {}) for channel_id in directs[:DIRECTS]]
-            for channel_id in directs[DIRECTS:]:
-                await asyncio.to_thread(self._notes.unmark, channel_id)
-        async for message in self._read_all(places, since):
-            yield message
+            places |= {channel_id: {} for channel_id in directs[:DIRECTS]}
+            await self._forget(directs[DIRECTS:])
+        return Missed(places, since)
+
+    async def read(self, missed: Missed, take: Callable[[dict[str, Any]], Awaitable[None]], over: Over) -> None:
+        """Read each place, the oldest first, and some places at once. Messages look as they do at the gateway.
+
+        Raises StoreUnavailable, DeliveryLater and DeliveryUnsure. The latter at the end, so that a place that Discord
+        fails to tell of keeps no other from being read.
+        """
+        failures: list[DeliveryUnsure] = []
+        left = iter(missed.places.items())
+
+        async def work() -> None:
+            for channel_id, server in left:
+                try:
+                    async for message in self._read(channel_id, missed.since):
+                        await take(message | server)
+                    over(channel_id)
+                except DeliveryUnsure as error:
+                    failures.append(error)
+                if len(failures) >= FAILURES:
+                    return
+
+        workers = [asyncio.create_task(work()) for _ in range(AT_ONCE)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        if failures:
+            raise failures[0]
+        if missed.away and self._away.get(missed.away[0]) == missed.away[1]:
+            del self._away[missed.away[0]]
+
+    async def _forget(self, directs: list[str]) -> None:
+        for channel_id in directs:
+            await asyncio.to_thread(self._notes.unmark, channel_id)
+        if directs:
+            log.warning(
+                "%d conversations are not kept in mind any more: what is written there while I am away will not be "
+                "found; the latest %d are",
+                len(directs),
+                DIRECTS,
+            )
 
     async def left(self, guild: discord.Guild) -> None:
         """Note that a server is away from now on."""
@@ -91,17 +146,13 @@ class CatchUp:
         if guild.unavailable:
             self._away.setdefault(guild.id, (int(marks.get(HEARD, now)), time.monotonic()))
 
-    async def missed_there(self, guild: discord.Guild) -> AsyncIterator[dict[str, Any]]:
-        """Yield the messages of a server that was away; as ``missed``."""
+    async def missed_there(self, guild: discord.Guild) -> Missed:
+        """Return what may not have been heard of a server that was away; as ``missed``."""
         if guild.id not in self._away:
-            return
+            return Missed({}, 0)
         away = self._away[guild.id]
         since = self._capped(away[0])
-        places = [(channel_id, {"guild_id": guild_id}) for channel_id, guild_id in _places([guild], since)]
-        async for message in self._read_all(places, since):
-            yield message
-        if self._away.get(guild.id) == away:
-            del self._away[guild.id]
+        return Missed(_places([guild], since), since, (guild.id, away))
 
     def is_away(self, guild: discord.Guild) -> bool:
         """Say whether this server was away when it should have been read."""
@@ -114,20 +165,6 @@ class CatchUp:
 
     def _capped(self, since: int) -> int:
         return max(since, snowflake_at(datetime.now(UTC) - self._horizon))
-
-    async def _read_all(self, places: list[tuple[str, dict[str, str]]], since: int) -> AsyncIterator[dict[str, Any]]:
-        """Read one place after the other; what fails is raised at the end, so that it keeps none from being read."""
-        failures: list[DeliveryUnsure] = []
-        for channel_id, server in places:
-            try:
-                async for message in self._read(channel_id, since):
-                    yield message | server
-            except DeliveryUnsure as error:
-                failures.append(error)
-                if len(failures) == FAILURES:
-                    break
-        if failures:
-            raise failures[0]
 
     async def _read(self, channel_id: str, since: int) -> AsyncIterator[dict[str, Any]]:
         for _ in range(PAGES):
@@ -143,6 +180,9 @@ class CatchUp:
     async def _page(self, channel_id: str, since: int) -> list[dict[str, Any]]:
         query = {"after": str(since), "limit": PAGE}
         while True:
+            if wait_s := await asyncio.to_thread(self._pace.take, [ALL], spare=1):
+                await asyncio.sleep(wait_s)
+                continue
             try:
                 page = await self._api.call(
                     "GET", "/channels/{channel_id}/messages", query=query, channel_id=channel_id
@@ -158,19 +198,19 @@ class CatchUp:
                 await asyncio.sleep(error.retry_after_s)
 
 
-def _places(guilds: Iterable[discord.Guild], since: int) -> list[tuple[str, str]]:
-    """Return channels and threads of servers where something was written since, and their servers."""
+def _places(guilds: Iterable[discord.Guild], since: int) -> dict[str, dict[str, str]]:
+    """Return channels and threads of servers where something was written since; see Missed."""
     found = [
         (channel.last_message_id, str(channel.id), str(guild.id))
         for guild in guilds
         for channel in _rooms(guild)
         if (channel.last_message_id or 0) > since and _readable(channel, guild)
     ]
-    return [(channel_id, guild_id) for _, channel_id, guild_id in sorted(found, reverse=True)[:PLACES]]
+    return {channel_id: {"guild_id": guild_id} for _, channel_id, guild_id in sorted(found, reverse=True)[:PLACES]}
 
 
 def _rooms(guild: discord.Guild) -> list[Room]:
-    return [*guild.text_channels, *guild.voice_channels, *guild.threads]
+    return [*guild.text_channels, *guild.voice_channels, *guild.stage_channels, *guild.threads]
 
 
 def _readable(channel: Room, guild: discord.Guild) -> bool:

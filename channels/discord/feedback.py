@@ -28,12 +28,13 @@ class Press:
 
 @dataclass(frozen=True)
 class Reaction:
-    """A person reacted to a message, which may be a reply of ours. ``verdict`` None: they took it back."""
+    """A person reacted to a message, which may be a reply of ours, or took their reaction back (``withdrawn``)."""
 
     user: str
     channel_id: str
     message_id: str
-    verdict: Verdict | None
+    verdict: Verdict
+    withdrawn: bool = False
 
 
 def buttons(reply_id: str) -> list[dict[str, Any]]:
@@ -77,5 +78,5 @@ def reacted(event: str, reaction: Payload, own_id: str) -> Reaction | None:
     verdict = next((verdict for verdict, emoji in EMOJI.items() if emoji == name), None)
     if verdict is None or reaction["user_id"] == own_id:
         return None
-    added = event == "MESSAGE_REACTION_ADD"
-    return Reaction(reaction["user_id"], reaction["channel_id"], reaction["message_id"], verdict if added else None)
+    withdrawn = event == "MESSAGE_REACTION_REMOVE"
+    return Reaction(reaction["user_id"], reaction["channel_id"], reaction["message_id"], verdict, withdrawn)

@@ -8,16 +8,18 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import discord
 
 from channels.base import Accept
-from channels.discord.catchup import CatchUp
+from channels.discord.catchup import CatchUp, Missed
 from channels.discord.interactions import Interactions
 from channels.discord.known import Known
 from channels.discord.messages import Messages
+from channels.discord.order import Holds, Turn, Turns
 from channels.discord.parse import parse
 from channels.discord.sessions import Sessions
 from channels.discord.settings import Discord
@@ -32,7 +34,8 @@ WAITING = 1000  # messages that wait while Redis is away
 AGAIN_S = 0.5
 LONGEST_AGAIN_S = 60.0
 HEARD_S = 2.0  # between two marks of what was heard
-CATCH_UP_S = 10.0  # so long what is new waits for what is old, to keep the order
+COMMAND_S = 1.0  # so long a message waits for what its author did before: all others wait with it
+ERASING = "forget"  # the command that must not go before what was missed
 TELLS = 5
 TOLD_TTL_S = 3 * 86400.0
 RATINGS = ("MESSAGE_REACTION_ADD", "MESSAGE_REACTION_REMOVE")
@@ -45,7 +48,16 @@ HIDDEN = (
 )
 
 
-Missed = Callable[[discord.AutoShardedClient], AsyncIterator[dict[str, Any]]]
+Look = Callable[[discord.AutoShardedClient], Awaitable[Missed]]
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What waits for the store: a message with its author's turn, or only the turn, for a command to wait for."""
+
+    event: MessageEvent | None
+    turn: Turn
+    shard: int
 
 
 class Intake:
@@ -72,11 +84,12 @@ class Intake:
         self._notes = notes
         self._sessions = Sessions(notes)
         self._replaying = False
-        self._waiting: asyncio.Queue[MessageEvent] = asyncio.Queue(WAITING)
+        self._waiting: asyncio.Queue[_Heard] = asyncio.Queue(WAITING)
         self._storing = False
         self._gap = False
         self._reading = 0  # catch-ups under way
-        self._held: dict[int, list[MessageEvent]] = {}  # shard -> what waits for what is old
+        self._turns = Turns()
+        self._holds: Holds[_Heard] = Holds(self._wait)  # what waits for what is old
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -84,9 +97,9 @@ class Intake:
         marking = asyncio.create_task(self._mark(), name="discord marks")
         try:
             while True:
-                event = await self._waiting.get()
+                heard = await self._waiting.get()
                 self._storing = True
-                await self._store(event)
+                await self._take_in(heard)
                 self._storing = False
         finally:
             for task in [marking, *self._tasks]:
@@ -107,12 +120,13 @@ class Intake:
             self._sessions.saw(payload, client.shard_count or 1)
         if event in ("MESSAGE_CREATE", "INTERACTION_CREATE"):
             self._catch_up.saw(data["id"])
+        shard = _shard(data.get("guild_id"), client)
         if event == "MESSAGE_CREATE":
-            self._hear(data, _shard(data.get("guild_id"), client))
+            self._hear(data, shard)
         elif event == "INTERACTION_CREATE":
-            self._begin(self._interactions.interaction(data, client))
+            self._begin(self._interactions.interaction(data, client, self._turn_of(data, shard)))
         elif event == "READY":
-            self._hold(data.get("shard", [0])[0])  # until the servers are told, see ready
+            self._holds.begin(data.get("shard", [0])[0])  # until the servers are told, see ready
         else:
             self._begin(self._interactions.reaction(event, data, client))
 
@@ -148,28 +162,36 @@ class Intake:
         if self._replaying and "guild_id" in message:
             return  # its server is not known yet
         if event := self._readable(message):
-            self._queue(event, shard)
+            self._queue(_Heard(event, self._turns.take(event.user), shard), message["channel_id"])
 
-    def _queue(self, event: MessageEvent, shard: int) -> None:
-        held = self._held.get(shard)
-        if held is None and not self._waiting.full():
-            self._waiting.put_nowait(event)
-        elif held is not None and len(held) < WAITING:
-            held.append(event)
+    def _turn_of(self, interaction: dict[str, Any], shard: int) -> Turn:
+        """Return the turn of a command, after its author's messages; to erase them, those missed are waited for too."""
+        user = (interaction.get("member") or interaction).get("user", {}).get("id", "")
+        place = str(interaction.get("channel_id"))
+        erases = interaction.get("data", {}).get("name") == ERASING
+        if erases and self._holds.covers(shard, place):
+            self._queue(_Heard(None, self._turns.take(user), shard), place)
+        return self._turns.take(user)
+
+    def _queue(self, heard: _Heard, place: str) -> None:
+        if not self._holds.covers(heard.shard, place):
+            self._wait(heard)
+        elif self._holds.waiting(heard.shard) < WAITING:
+            self._holds.add(heard.shard, place, heard)
         else:
-            if not self._gap:
-                log.error("more than %d messages wait for Redis; the rest is read again from Discord", WAITING)
-            self._gap = True
+            self._leave(heard)
 
-    def _hold(self, shard: int) -> None:
-        """Have what is new of a shard wait, so that what is old goes before it; not for ever."""
-        if shard not in self._held:
-            self._held[shard] = []
-            asyncio.get_running_loop().call_later(CATCH_UP_S, self._release, shard)
+    def _wait(self, heard: _Heard) -> None:
+        if self._waiting.full():
+            self._leave(heard)
+        else:
+            self._waiting.put_nowait(heard)
 
-    def _release(self, shard: int) -> None:
-        for event in self._held.pop(shard, ()):
-            self._queue(event, shard)
+    def _leave(self, heard: _Heard) -> None:
+        heard.turn.end()
+        if not self._gap:
+            log.error("more than %d messages wait for Redis; the rest is read again from Discord", WAITING)
+        self._gap = True
 
     def _readable(self, message: dict[str, Any]) -> MessageEvent | None:
         """Return the message to us that this is; tell its author if Discord kept its text back."""
@@ -189,6 +211,14 @@ class Intake:
         except BAD_PAYLOAD:
             log.exception("a message of Discord could not be read")
             return None
+
+    async def _take_in(self, heard: _Heard) -> None:
+        try:
+            await heard.turn.comes(COMMAND_S)
+            if heard.event:
+                await self._store(heard.event)
+        finally:
+            heard.turn.end()
 
     async def _store(self, event: MessageEvent) -> None:
         """Bring one message into the store, however long Redis is away."""
@@ -234,18 +264,18 @@ class Intake:
                     raise
                 await asyncio.sleep(error.retry_after_s if isinstance(error, DeliveryLater) else AGAIN_S)
 
-    def _catch_up_with(self, shard: int, missed: Missed) -> None:
+    def _catch_up_with(self, shard: int, look: Look) -> None:
         self._reading += 1  # at once: nothing may be marked from here on
-        self._hold(shard)
-        self._begin(self._read_missed(shard, missed))
+        self._holds.begin(shard)
+        self._begin(self._read_missed(shard, look))
 
-    async def _read_missed(self, shard: int, missed: Missed) -> None:
+    async def _read_missed(self, shard: int, look: Look) -> None:
         """Read until all was read, however long that takes: the mark stays where it is meanwhile."""
         wait_s = AGAIN_S
         try:
             while True:
                 try:
-                    await self._read_once(missed)
+                    await self._read_once(shard, look)
                     return
                 except (DeliveryError, StoreUnavailable) as error:
                     log.warning("reading what was missed goes on in %.1f s: %s", wait_s, error)
@@ -255,17 +285,23 @@ class Intake:
                 wait_s = min(2 * wait_s, LONGEST_AGAIN_S)
         finally:
             self._reading -= 1
-            self._release(shard)
+            self._holds.end(shard)
 
-    async def _read_once(self, missed: Missed) -> None:
+    async def _read_once(self, shard: int, look: Look) -> None:
         client = self._client()
         count = 0
         if client is None:
             return  # the next one begins with this
-        async for message in missed(client):
+
+        async def take(message: dict[str, Any]) -> None:
+            nonlocal count
             if event := self._readable(message):
                 count += 1
                 await self._store(event)
+
+        missed = await look(client)
+        self._holds.only(shard, missed.places)
+        await self._catch_up.read(missed, take, lambda place: self._holds.read(shard, place))
         if count:
             log.info("%d messages to me from before this session were found", count)
 
@@ -276,7 +312,7 @@ class Intake:
         while True:
             await asyncio.sleep(HEARD_S)
             client = self._client()
-            idle = self._waiting.empty() and not self._storing and not self._reading and not self._held
+            idle = self._waiting.empty() and not self._storing and not self._reading and not self._holds
             if not client or not idle or not self._whole():
                 continue
             if self._gap:

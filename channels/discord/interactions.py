@@ -6,6 +6,7 @@ was wrong; if not, the person has been told that it failed, and it is not carrie
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine
@@ -20,6 +21,7 @@ from channels.discord import feedback
 from channels.discord.api import NOBODY, Api, Refused
 from channels.discord.known import Known
 from channels.discord.messages import EPHEMERAL, HOOK, Messages
+from channels.discord.order import CATCH_UP_S, Turn
 from channels.discord.parse import CHANNEL, parse_command
 from channels.discord.tickets import Tickets
 from core.errors import DeliveryLater, DeliveryUnsure, InputError, StoreUnavailable
@@ -32,6 +34,7 @@ DEADLINE_S = 1.0  # for the store; Discord gives 3 s in all to acknowledge an in
 ANSWER_S = 1.5  # for the acknowledgement itself, with what is tried again
 ATTEMPTS = 3
 LATE_S = 2.5  # an interaction of this age, by our clock, is most likely one that the person has seen fail
+BEFORE_S = CATCH_UP_S + 2  # so long a command waits for what its author wrote before
 REPLY, DEFER = 4, 5  # types of answers to an interaction
 ALREADY_ACKNOWLEDGED = 40060
 TOO_LATE = 10062
@@ -58,48 +61,74 @@ class Interactions:
         self._people = people
         self._messages = messages
         self._late: set[asyncio.Task[None]] = set()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._ratings: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def interaction(self, interaction: dict[str, Any], client: discord.Client) -> None:
-        """Answer a command or a button (``d`` of INTERACTION_CREATE)."""
-        if press := feedback.pressed(interaction):
-            noted = await self._within_deadline(self._rate(press.user, press.reply_id, press.verdict))
-            await self._say(interaction, THANKS[press.verdict] if noted else NOT_NOTED)
-            return
-        known = Known(client, interaction.get("guild_id"), threads=False)
-        event = parse_command(interaction, known)
-        if event is None:
-            await self._say(interaction, NO_SUCH_COMMAND)
-            return
-        late = (datetime.now(UTC) - event.sent_at).total_seconds() > LATE_S
-        if late and not await self._defer(interaction, event):
-            log.warning("a command came too late to be answered, so it is not carried out")
-            return
-        try:
-            taken = await self._within_deadline(self._take(event, interaction))
-        except InputError as error:
-            await self._say(interaction, str(error), deferred=late)
-            return
-        if not taken:
-            await self._say(interaction, NOT_NOW, deferred=late)
-            return
-        if late or await self._defer(interaction, event):
-            self._tickets.acknowledged(event.id)
+    async def interaction(self, interaction: dict[str, Any], client: discord.Client, turn: Turn) -> None:
+        """Answer a command or a button (``d`` of INTERACTION_CREATE); a command after what its author did before."""
+        with contextlib.ExitStack() as ending:
+            ending.callback(turn.end)
+            if press := feedback.pressed(interaction):
+                noted = await self._within_deadline(self._press(press))
+                await self._say(interaction, THANKS[press.verdict] if noted else NOT_NOTED)
+                return
+            event = parse_command(interaction, Known(client, interaction.get("guild_id"), threads=False))
+            if event is None:
+                await self._say(interaction, NO_SUCH_COMMAND)
+                return
+            deferred = turn.waits or (datetime.now(UTC) - event.sent_at).total_seconds() > LATE_S
+            if deferred and not await self._defer(interaction, event):
+                log.warning("a command came too late to be answered, so it is not carried out")
+                return
+            if not await self._comes(turn, interaction):
+                await self._say(interaction, NOT_NOW, deferred=True)
+                return
+            ending.pop_all()  # storing it ends the turn, however long that takes
+            await self._carry_out(event, interaction, turn, deferred=deferred)
 
     async def reaction(self, event: str, data: dict[str, Any], client: discord.Client) -> None:
         """Note what a reaction to a reply says (``d`` of MESSAGE_REACTION_ADD or _REMOVE)."""
         own = str(client.user.id) if client.user else ""
         if found := feedback.reacted(event, data, own):
-            space = await self._messages.space(found.channel_id, found.message_id)
-            note = f"reply:{space}:{found.message_id}"
-            if reply_id := await asyncio.to_thread(self._notes.get, note):
-                await self._rate(found.user, reply_id, found.verdict)
+            async with self._in_order(found.user):
+                space = await self._messages.space(found.channel_id, found.message_id)
+                reply_id = await asyncio.to_thread(self._notes.get, f"reply:{space}:{found.message_id}")
+                if reply_id:
+                    note = self._people.unrate if found.withdrawn else self._people.rate
+                    await asyncio.to_thread(note, f"{CHANNEL}:-:{found.user}", reply_id, found.verdict)
 
-    async def _take(self, event: MessageEvent, interaction: dict[str, Any]) -> None:
-        turn = self._turns.setdefault(event.user, asyncio.Lock())
-        async with turn:  # what one person says stays in order
+    async def _press(self, press: feedback.Press) -> None:
+        async with self._in_order(press.user):
+            await asyncio.to_thread(self._people.rate, f"{CHANNEL}:-:{press.user}", press.reply_id, press.verdict)
+
+    def _in_order(self, user: str) -> asyncio.Lock:
+        """Return what keeps the ratings of one person in order: it lets in who asks first."""
+        return self._ratings.setdefault(user, asyncio.Lock())
+
+    async def _comes(self, turn: Turn, interaction: dict[str, Any]) -> bool:
+        try:
+            return await turn.comes(BEFORE_S)
+        except asyncio.CancelledError:  # this process ends; nobody shall wait for an answer that does not come
+            await self._say(interaction, NOT_NOW, deferred=True)
+            raise
+
+    async def _carry_out(self, event: MessageEvent, interaction: dict[str, Any], turn: Turn, *, deferred: bool) -> None:
+        try:
+            taken = await self._within_deadline(self._take(event, interaction, turn))
+        except InputError as error:
+            await self._say(interaction, str(error), deferred=deferred)
+            return
+        if not taken:
+            await self._say(interaction, NOT_NOW, deferred=deferred)
+            return
+        if deferred or await self._defer(interaction, event):
+            self._tickets.acknowledged(event.id)
+
+    async def _take(self, event: MessageEvent, interaction: dict[str, Any], turn: Turn) -> None:
+        try:
             await self._tickets.keep(event.id, interaction, event.user, discreet=event.discreet)
             await self._accept(event)
+        finally:
+            turn.end()
 
     async def _within_deadline(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do it; return False if Redis is away or takes too long for an interaction."""
@@ -159,6 +188,3 @@ class Interactions:
                 if not left or time.monotonic() + wait_s > until:
                     raise
                 await asyncio.sleep(wait_s)
-
-    async def _rate(self, user: str, reply_id: str, verdict: Verdict | None) -> None:
-        await asyncio.to_thread(self._people.rate, f"{CHANNEL}:-:{user}", reply_id, verdict)

@@ -96,7 +96,7 @@ def test_a_word_that_could_not_be_said_is_said_with_the_next_delivery(
     double.fault("post", "error", times=1)
     message = double.say("", place="group")
     note = f"told:discord:{double.world.general}:{message}"
-    eventually(lambda: double.calls and double.calls[-1].status == 500)
+    eventually(lambda: any(call.status == 500 for call in double.calls))
     eventually(lambda: store.notes("discord").get(note) is None)
     double.redeliver(message)
     settled(double, "The message is empty. Write something first.", double.world.general)
@@ -190,6 +190,22 @@ def test_a_reaction_rates_the_reply_until_it_is_taken_back(double: DiscordDouble
     eventually(lambda: store.redis.hvals(keys.feedback(person(double))) == ["up"])
     double.react(post, "👍🏽", take_back=True)
     eventually(lambda: not store.redis.exists(keys.feedback(person(double))))
+
+
+@pytest.mark.usefixtures("channel")
+def test_who_changes_their_mind_by_reaction_keeps_the_second_rating(double: DiscordDouble, store: Store) -> None:
+    double.say("hello", place="group")
+    post = settled(double, "you said hello", double.world.general)
+    eventually(lambda: store.notes("discord").get(f"reply:{post.space}:{post.id}"))
+    double.react(post, "👍")
+    double.react(post, "👎")
+    double.react(post, "👍", take_back=True)
+    double.react(post, "👍", user="bob")
+    eventually(lambda: store.redis.hvals(keys.feedback(person(double, "bob"))) == ["up"])
+    eventually(lambda: store.redis.hvals(keys.feedback(person(double))) == ["down"])
+    double.say("psst")
+    settled(double, "you said psst")
+    assert store.redis.hvals(keys.feedback(person(double))) == ["down"]
 
 
 @pytest.mark.usefixtures("channel")

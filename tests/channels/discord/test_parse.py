@@ -200,12 +200,13 @@ def test_a_button_says_who_rates_what(name: str, press: Press | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "verdict"), [("reaction_up", "up"), ("reaction_down", "down"), ("reaction_removed", None)]
+    ("name", "verdict", "withdrawn"),
+    [("reaction_up", "up", False), ("reaction_down", "down", False), ("reaction_removed", "up", True)],
 )
-def test_a_reaction_rates_a_message(name: str, verdict: Any) -> None:
+def test_a_reaction_rates_a_message(name: str, verdict: Any, withdrawn: bool) -> None:
     payload = load(name)
     said = payload["d"]
-    assert reacted(payload["t"], said, ME.id) == Reaction(ADA, GENERAL, said["message_id"], verdict)
+    assert reacted(payload["t"], said, ME.id) == Reaction(ADA, GENERAL, said["message_id"], verdict, withdrawn)
 
 
 @pytest.mark.parametrize("name", ["reaction_own", "reaction_foreign"])
