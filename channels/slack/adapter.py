@@ -103,7 +103,8 @@ class SlackAdapter:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
-                task.cancel()
+                if not task.cancelling():  # a second time would break off what it does to end
+                    task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def working(self, heard: Heard) -> None:
