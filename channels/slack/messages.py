@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "message_not_owned_by_app"}
 UNSHOWABLE = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "too_many_blocks"}
+UNREADABLE = {"missing_scope", "no_permission"}
 CLOCKS_S = 30  # by so much Slack's clock and ours may differ
 PAGE = 200
 PAGES = 5
@@ -211,12 +212,10 @@ class Messages:
                     break
         except DeliveryUnsure as error:
             raise DeliveryLater(f"what was sent cannot be read back yet: {error}") from None
-        except LockedOut as error:
-            if error.code != "missing_scope":
-                raise
-            log.warning("a message that may have been sent cannot be looked for and is sent again: %s", error)
-        except Refused as error:
-            if not (error.code in ABSENT and any(map(is_slash, message.in_reply_to))):
+        except (LockedOut, Refused) as error:
+            if error.code in UNREADABLE:
+                log.warning("a message that may have been sent cannot be looked for and is sent again: %s", error)
+            elif not (error.code in ABSENT and any(map(is_slash, message.in_reply_to))):
                 raise
         return found
 

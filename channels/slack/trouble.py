@@ -25,7 +25,6 @@ LOCKED_OUT = {
     "team_access_not_granted": "the app is not approved for this workspace. Ask an administrator to approve it",
     "not_allowed_token_type": "this kind of token may not do that. SLACK_BOT_TOKEN must hold a token that begins xoxb-",
     "missing_scope": "a permission is missing. Compare scopes with `rapport slack manifest`, install the app again",
-    "no_permission": "a permission is missing. Compare scopes with `rapport slack manifest`, install the app again",
 }
 # Slack's own trouble: it may have done it all the same.
 SHAKY = {"internal_error", "fatal_error", "request_timeout", "service_unavailable", "timeout", "team_added_to_org"}
@@ -35,6 +34,7 @@ REASONS = {
     "not_in_channel": "the bot is not a member of the channel; invite it there with /invite",
     "is_archived": "the channel is archived",
     "thread_not_found": "the thread was deleted",
+    "no_permission": "the bot may not do that there, whatever its scopes are",
     "restricted_action": "an administrator allows only some people to post there",
     "restricted_action_read_only_channel": "the channel is read-only",
     "restricted_action_thread_locked": "the thread is locked",

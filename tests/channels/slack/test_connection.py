@@ -142,6 +142,18 @@ def test_what_can_never_arrive_is_a_dead_letter_with_its_reason(
 
 
 @pytest.mark.usefixtures("channel")
+def test_a_place_that_lets_the_bot_not_write_keeps_nobody_else(slack: Slack, store: Store) -> None:
+    slack.refuse_with = "no_permission"
+    slack.fault("chat.postMessage", "refuse")
+    slack.say("hello")
+    (letter,) = eventually(lambda: store.letters.all())
+    slack.say("hello again")
+    posted(slack, "you said hello again")
+
+    assert "no_permission" in letter.reason
+
+
+@pytest.mark.usefixtures("channel")
 def test_a_message_found_after_a_crash_is_not_posted_again(slack: Slack) -> None:
     slack.fault("chat.postMessage", "late")
     slack.say("hello")
