@@ -228,7 +228,9 @@ class Handlers:
             doubt and await asyncio.to_thread(self._notes.get, _thread(f"{team.me.team}/{said['channel']}", doubt))
         )
         other_bots = self._settings.other_bots
-        if parse(body, team.me, takes_part=takes_part, other_bots=other_bots) is None:
+        event = parse(body, team.me, takes_part=takes_part, other_bots=other_bots)
+        # Who is kept out must not make us note or look up anything, nor take part in a thread.
+        if event is None or not self._store.admits(event.person):
             return None
         names = await self._teams.names(team, people_in(said, team.me))
         return parse(body, team.me, names=names, takes_part=takes_part, other_bots=other_bots)
@@ -241,7 +243,8 @@ class Handlers:
                 return {"text": "This workspace is not set up yet."}
             admin = settings.load().access.is_admin(f"{CHANNEL}:{team.me.team}:{form['user_id']}")
             event = parse_slash(form, team.me, await self._teams.names(team, people_in(form, team.me)), admin=admin)
-            await asyncio.to_thread(self._answers.remember, event, form["response_url"])
+            if self._store.admits(event.person):
+                await asyncio.to_thread(self._answers.remember, event, form["response_url"])
             await accept(event)
         except InputError as error:
             return {"text": render.escaped(str(error))}
