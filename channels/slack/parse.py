@@ -74,7 +74,7 @@ def parse(
         workspace=me.team,
         user_name=known.get(user),
         text="/help" if direct and said == WHAT_CAN_YOU_DO else said,
-        attachments=tuple(_attachment(file) for file in event.get("files") or ()),
+        attachments=tuple(_attachment(file) for said in (event, *_shared(event)) for file in said.get("files") or ()),
         prefix=f"{COMMAND} ",
         sent_at=moment(float(ts)),
     )
@@ -164,12 +164,17 @@ def _text(event: Mapping[str, Any], me: Me, names: Mapping[str, str]) -> str:
     def read(text: str) -> str:
         return markup.to_markdown(text, own=me.user, name=me.name, names=names, emoji=emoji)
 
-    # A message that was passed on stands beside the text.
-    shared = [one for one in event.get("attachments") or () if one.get("is_share") and one.get("text")]
-    quotes = [
-        f"{one.get('author_name') or 'Somebody'} wrote:\n> " + read(one["text"]).replace("\n", "\n> ") for one in shared
-    ]
+    quotes = [_quote(one.get("author_name") or "Somebody", read(one.get("text") or "")) for one in _shared(event)]
     return "\n\n".join(filter(None, [read(event.get("text") or ""), *quotes]))
+
+
+def _shared(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the messages that were passed on with a message: they stand beside its text, each with its own files."""
+    return [one for one in event.get("attachments") or () if one.get("is_share")]
+
+
+def _quote(author: str, text: str) -> str:
+    return f"{author} wrote:\n> " + text.replace("\n", "\n> ") if text else f"(passed on from {author})"
 
 
 def _attachment(file: Mapping[str, Any]) -> Attachment:

@@ -151,6 +151,13 @@ def test_attachments_are_named() -> None:
     )
 
 
+def test_files_of_a_message_that_is_passed_on_are_named() -> None:
+    event = heard("shared_file")
+
+    assert event.attachments == (Attachment(kind="image", name="IMG_0042.png"),)
+    assert event.text == "(passed on from Bob)"
+
+
 def test_a_slash_command_is_answered_to_its_sender_alone() -> None:
     event = parse_slash(payload("slash"), ME)
 
