@@ -1,6 +1,7 @@
 """The contract of channels.base for Telegram: the connection, the command menu, and replies through Delivery."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 
@@ -11,12 +12,13 @@ from channels.base import SIGNS, Accept
 from channels.delivery import Delivery
 from channels.telegram.api import Api, reason, says
 from channels.telegram.intake import Intake
-from channels.telegram.messages import TEXT_LIMIT, Messages
+from channels.telegram.messages import TEXT_LIMIT, Messages, glance, limits
 from channels.telegram.parse import CHANNEL
 from channels.telegram.polling import Polling, Trouble, introduced
 from channels.telegram.settings import Credentials, Telegram
 from channels.telegram.webhook import announced
 from core import commands
+from core.errors import DeliveryLater, StoreUnavailable
 from core.events import Draft, Heard, Reply
 from core.store import Store
 
@@ -39,6 +41,7 @@ class TelegramAdapter:
         self._secret = credentials.secret
         self._store = store
         self._notes = store.notes(CHANNEL)
+        self._pace = store.pace(CHANNEL)
         self._api = Api(credentials)
         self._messages = Messages(self._api)
         self._delivery = Delivery(self._messages, store, CHANNEL)
@@ -59,8 +62,17 @@ class TelegramAdapter:
             await asyncio.gather(menu, return_exceptions=True)
 
     async def working(self, heard: Heard) -> None:
-        """Show that the bot is typing."""
-        await self._messages.typing(heard.address.space, heard.address.thread)
+        """Show that the bot is typing, unless Telegram has asked to wait with anything for this chat."""
+        with contextlib.suppress(StoreUnavailable):
+            if wait_s := await asyncio.to_thread(self._pace.take, [glance(heard.address)]):
+                raise DeliveryLater("nothing more may go to this chat now", wait_s)
+        try:
+            await self._messages.typing(heard.address.space, heard.address.thread)
+        except DeliveryLater as error:
+            if error.flood:
+                with contextlib.suppress(StoreUnavailable):
+                    await asyncio.to_thread(self._pace.hold, limits(heard.address)[0], error.retry_after_s)
+            raise
 
     async def draft(self, draft: Draft) -> None:
         """Show the text so far."""

@@ -29,6 +29,7 @@ REPEATED = "↻ sent again, as I cannot tell whether it arrived before"
 CHAT_PER_S = 1.0
 GROUP_PER_S, GROUP_BURST = 1 / 3.5, 3.0
 ALL_PER_S, ALL_BURST = 20.0, 5.0
+CRUMBS = 1000  # of which one message is
 # How often a text that is being written may change (observed: faster edits are refused after a while).
 DIRECT_EDIT_S = 1.1
 GROUP_EDIT_S = 3.1
@@ -153,6 +154,14 @@ def limits(address: Address) -> list[Bucket]:
     if not address.direct:
         buckets.append(Bucket(f"group:{address.space}", GROUP_PER_S, GROUP_BURST))
     return buckets
+
+
+def glance(address: Address) -> Bucket:
+    """Return the chat's bucket in crumbs: what takes one, such as a sign of life, costs the chat's messages nothing.
+
+    But it waits as they do where the network said so, and where two of them were sent just now.
+    """
+    return Bucket(f"chat:{address.space}", CRUMBS * CHAT_PER_S, CRUMBS)
 
 
 async def _readable(message: Message, send: Callable[..., Awaitable[T]]) -> T:

@@ -1,8 +1,10 @@
 """Updates of the Bot API -> MessageEvent or None (pure). Not here: feedback (feedback.py), the connection.
 
 Who is answered: everybody in a private chat; in groups who mentions the bot, answers one of its messages or uses a
-command of its own. A topic of a forum is a room with many people, not a talk with the bot: there too it answers those
-three alone. Never itself, edits, channel posts, service messages and, unless settings say so, other bots.
+command of its own; one that erases or interrupts must be for it by name there, as it may be another bot's. A topic of a
+forum is a room with many people, not a talk with the bot: there too it answers those three alone. Never itself, edits,
+channel posts, service messages and, unless settings say so, other bots. Nothing that a person sends is passed over for
+its kind: what we do not know becomes an attachment.
 """
 
 import contextlib
@@ -22,6 +24,8 @@ CHANNEL = "telegram"
 CUT_CHARS = 4000
 QUIET_S = 1.0
 GENERAL = 1
+# In groups these count only with our name, or in an answer to us: every bot there gets a bare /new.
+DELIBERATE = frozenset({"/forget", "/new", "/stop"})
 Payload = Mapping[str, Any]
 
 
@@ -31,6 +35,16 @@ class Me:
 
     id: int
     username: str
+
+
+@dataclass(frozen=True)
+class Bare:
+    """Somebody in a group used a command that must be for us by name, and named nobody."""
+
+    name: str
+    person: str
+    address: Address
+    message_id: int
 
 
 def parse(
@@ -63,27 +77,46 @@ def parse(
         if is_service(message):
             return None  # somebody joined, the title changed
         held = (UNKNOWN,)
-    direct = message["chat"]["type"] == "private"
-    command = _command(text, entities, me, direct)
+    direct = _is_direct(message)
+    addressed = direct or _addressed(message, text, entities, me)
+    command = _command(text, entities, me, direct=direct, addressed=addressed)
     if command is not None and not command:
         return None
-    if not (direct or command or _addressed(message, text, entities, me) or continues(message)):
+    if not (addressed or command or continues(message)):
         return None
     user, name = sender
     return MessageEvent(
         id=f"{CHANNEL}:{me.id}:{message['chat']['id']}:{message['message_id']}",
-        address=Address(
-            channel=CHANNEL,
-            space=str(message["chat"]["id"]),
-            thread=_topic(message),
-            direct=direct,
-        ),
+        address=_address(message),
         user=user,
         user_name=name,
         text=(command or to_markdown(text, entities, lambda whole, span: _is_me(whole, span, me))).strip(),
         attachments=held,
         quiet_s=QUIET_S if "media_group_id" in message or len(text) >= CUT_CHARS else 0,
         sent_at=moment(message["date"]),
+    )
+
+
+def bare(update: Payload, me: Me) -> Bare | None:
+    """Return the command of this update that would have to be for us by name and is not; raises as ``parse`` does."""
+    message = update.get("message")
+    if message is None or _is_direct(message):
+        return None
+    sender = _sender(message, me, other_bots=False)
+    text, entities, _ = _content(message)
+    name, target, _ = _called(text, entities)
+    if sender is None or target or name not in DELIBERATE or _addressed(message, text, entities, me):
+        return None
+    return Bare(name, f"{CHANNEL}:-:{sender[0]}", _address(message), message["message_id"])
+
+
+def _is_direct(message: Payload) -> bool:
+    return bool(message["chat"]["type"] == "private")
+
+
+def _address(message: Payload) -> Address:
+    return Address(
+        channel=CHANNEL, space=str(message["chat"]["id"]), thread=_topic(message), direct=_is_direct(message)
     )
 
 
@@ -116,19 +149,29 @@ def _sender(message: Payload, me: Me, other_bots: bool) -> tuple[str, str | None
     return str(sender["id"]), " ".join(filter(None, names)) or sender.get("username")
 
 
-def _command(text: str, entities: Sequence[Payload], me: Me, direct: bool) -> str | None:
-    """Return the command with its argument; None if there is none, nothing ("") if it is for another bot."""
+def _called(text: str, entities: Sequence[Payload]) -> tuple[str, str, str]:
+    """Return the command that the text begins with, the bot that it is for by name, and the rest; or nothing."""
     first = next((span for span in spans(text, entities) if span.begin == 0 and span.kind == "bot_command"), None)
     if first is None:
-        return None
+        return "", "", ""
     name, _, target = text[: first.end].partition("@")
-    if target and target.lower() != me.username.lower() and not direct:
+    return name.lower(), target.lower(), text[first.end :].strip()
+
+
+def _command(text: str, entities: Sequence[Payload], me: Me, *, direct: bool, addressed: bool) -> str | None:
+    """Return the command with its argument; None if there is none, nothing ("") if it is not for us."""
+    name, target, rest = _called(text, entities)
+    if not name:
+        return None
+    if target and target != me.username.lower() and not direct:
         return ""
     if name == "/start" and (direct or target):
         name = "/help"  # what Telegram's own button sends to a bot it has never talked to
+    if name in DELIBERATE and not target and not addressed:
+        return ""
     if not direct and not target and commands.parse(name) is None:
         return None  # a bare command in a group may be any bot's
-    return f"{name} {text[first.end :].strip()}".strip()
+    return f"{name} {rest}".strip()
 
 
 def _addressed(message: Payload, text: str, entities: Sequence[Payload], me: Me) -> bool:

@@ -119,6 +119,7 @@ class Methods:
                 "Bad Request: message is not modified: specified new message content and reply markup "
                 "are exactly the same as a current content and reply markup of the message",
             )
+        self._slowly(chat)
         message.pop("reply_markup", None)
         message |= markup
         self._post(chat, message).extra["markup"] = markup.get("reply_markup")
@@ -136,6 +137,7 @@ class Methods:
         if arguments.get("action") != "typing":
             raise Refused(400, "Bad Request: wrong parameter action in request")
         thread = arguments.get("message_thread_id")
+        self._rates.look(chat.id)
         self.signs.append((f"{chat.id}/{thread}" if thread is not None else str(chat.id), time.monotonic()))
         return True
 

@@ -31,12 +31,16 @@ class Rates:
         self._held[chat] = self._now() + whole
         return whole
 
+    def look(self, chat: int) -> None:
+        """Note a call that came too early, of whatever kind."""
+        held = self._held.get(chat, 0.0) - self._now()
+        if held > 0.05:  # the wait is told in whole seconds and measured from the answer
+            self._violations.append(f"called for chat {chat} {held:.2f} s before the end of the wait it was told")
+
     def check(self, chat: int) -> int | None:
         """Count a message to a chat; return the seconds to wait if it is to be refused."""
         now = self._now()
-        held = self._held.get(chat, 0.0) - now
-        if held > 0.05:  # the wait is told in whole seconds and measured from the answer
-            self._violations.append(f"wrote to chat {chat} {held:.2f} s before the end of the wait it was told")
+        self.look(chat)
         waits = {
             "a chat": self._wait_chat(chat, now),
             "a group": self._wait_group(chat, now),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from channels.telegram.entities import to_markdown
 from channels.telegram.feedback import Pressed, Reacted, keyboard, pressed, reacted
-from channels.telegram.parse import Me, parse
+from channels.telegram.parse import Me, bare, parse
 from core.events import Address, Attachment, MessageEvent
 
 PAYLOADS = Path(__file__).parents[2] / "payloads" / "telegram"
@@ -49,7 +49,7 @@ def test_a_direct_message() -> None:
         ("reply_to_bot", "why?"),
         ("reply_thread", "and this?"),
         ("command_at_this_bot", "/help mood"),
-        ("command_bare_in_group", "/new"),
+        ("command_bare_in_group", "/help"),
     ],
 )
 def test_what_is_for_the_bot_in_a_group(name: str, text: str) -> None:
@@ -79,6 +79,32 @@ def test_what_is_for_the_bot_in_a_group(name: str, text: str) -> None:
 )
 def test_what_is_not(name: str) -> None:
     assert parse(payload(name), ME) is None
+
+
+@pytest.mark.parametrize("name", ["/forget", "/new", "/Stop"])
+def test_what_erases_or_interrupts_must_be_for_us_by_name_in_a_group(name: str) -> None:
+    def said(text: str, **fields: Any) -> dict[str, Any]:
+        update = payload("command_bare_in_group")
+        length = len(text.split()[0])
+        entities = [{"type": "bot_command", "offset": 0, "length": length}]
+        update["message"] |= {"text": text, "entities": entities} | fields
+        return update
+
+    assert parse(said(name), ME, continues=lambda message: True) is None
+    asked = bare(said(name), ME)
+    assert asked
+    assert (asked.name, asked.person, asked.message_id) == (name.lower(), "telegram:-:1001", 35)
+    for update in (
+        said(f"{name}@RapportTestBot"),
+        said(name, reply_to_message=payload("reply_to_bot")["message"]["reply_to_message"]),
+        said(name, chat=payload("direct")["message"]["chat"]),
+    ):
+        found = parse(update, ME)
+        assert found
+        assert found.text == name.lower()
+        assert bare(update, ME) is None
+    for text in (f"{name}@OtherBot", "/help", f"well {name}"):
+        assert bare(said(text), ME) is None
 
 
 def test_other_bots_are_heard_if_settings_say_so() -> None:

@@ -1,5 +1,6 @@
 """Replies as people see them in a chat, and what becomes of the platform's errors."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from telegram.error import (
 from channels.delivery import Message, MessageGone
 from channels.telegram.adapter import TelegramAdapter
 from channels.telegram.api import delivery_error
-from channels.telegram.messages import REPEATED, Messages
+from channels.telegram.messages import REPEATED, Messages, limits
 from channels.telegram.render import JOINER
 from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure
 from core.events import Address, Draft, Heard
@@ -285,10 +286,32 @@ def test_errors_in_our_words(
     assert not isinstance(harmless, DeliveryUnsure)
 
 
-async def test_typing_that_fails_does_no_harm_to_others(double: TelegramDouble, adapter: TelegramAdapter) -> None:
+async def test_a_flood_wait_for_a_sign_is_kept_by_signs_and_replies(
+    double: TelegramDouble, adapter: TelegramAdapter
+) -> None:
     double.fault("sign", "flood", wait_s=1)
-    heard = Heard(event_id="x", address=direct("ada", double), person="p")
-    with pytest.raises(DeliveryLater):
-        await adapter.working(heard)
-    await adapter.working(heard)
-    assert len(double.signs) == 1
+    address = direct("ada", double)
+    heard = Heard(event_id="x", address=address, person="p")
+    for _ in range(3):
+        with pytest.raises(DeliveryLater) as caught:
+            await adapter.working(heard)
+        assert 0 < caught.value.retry_after_s <= 1.01
+    assert [call.method for call in double.calls] == ["sendChatAction"]
+    await adapter.working(Heard(event_id="x", address=direct("bob", double), person="p"))
+    await adapter.send(reply("hello", address))
+    while True:
+        try:
+            await adapter.working(heard)
+            break
+        except DeliveryLater as error:
+            await asyncio.sleep(error.retry_after_s)
+    assert [space for space, _ in double.signs] == [direct("bob", double).space, address.space]
+    assert not double.violations
+
+
+async def test_signs_cost_replies_nothing(double: TelegramDouble, adapter: TelegramAdapter) -> None:
+    address = direct("ada", double)
+    for _ in range(5):
+        await adapter.working(Heard(event_id="x", address=address, person="p"))
+    assert adapter._pace.take(limits(address)) == 0
+    assert len(double.signs) == 5
