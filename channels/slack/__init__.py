@@ -9,6 +9,7 @@ handlers.py   what comes in: stored first, acknowledged then
 ratings.py    thumbs and feedback buttons
 sockets.py    Socket Mode; hook.py: the same by HTTP, in the web channel's process
 catchup.py    direct messages after a downtime; attendance.py knows since when, and until when all was heard
+posting.py    one call that posts
 messages.py   one message of a reply; streams.py while it is written; answers.py to slash commands
 signs.py      signs of life
 adapter.py    the contract of channels.base

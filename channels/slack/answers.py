@@ -16,6 +16,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from channels.delivery import Message
 from channels.slack import render
+from channels.slack.posting import posted
 from channels.slack.teams import Team
 from channels.slack.trouble import Refused, asked
 from core.errors import DeliveryLater, DeliveryRefused, DeliveryUnsure
@@ -50,25 +51,29 @@ class Answers:
         note = {"url": url, "user": event.user, "discreet": event.discreet, "at": time.time()}
         self._notes.put(f"slash:{event.id}", json.dumps(note), NOTE_TTL_S)
 
-    async def post(self, team: Team, message: Message, body: dict[str, Any]) -> str:
-        """Post one part of an answer; return its id, or one of our own if Slack gives none."""
+    async def post(self, team: Team, message: Message, body: dict[str, Any], plain: dict[str, Any]) -> str:
+        """Post one part of an answer; return its id, or one of our own if Slack gives none.
+
+        ``plain`` goes out where Slack does not take the blocks of ``body``.
+        """
         note = await asyncio.to_thread(self._recall, message.in_reply_to)
         if note is None:
             raise DeliveryRefused("the slash command is too old to be answered")
         channel = message.address.space.partition("/")[2]
         if not note["discreet"]:
             try:
-                return str((await asked(team.api.chat_postMessage(channel=channel, **body)))["ts"])
+                return str((await posted(team, channel, body, plain))["ts"])
             except Refused as error:
                 if error.code not in ABSENT:
                     raise
         if message.repeated:
             body = body | {"blocks": [render.note(REPEATED), *body["blocks"]]}
-        if time.time() - note["at"] < URL_TTL_S and await self._by_url(team, note, body, render.escaped(message.shown)):
+            plain = plain | {"text": f"{REPEATED}\n{plain['text']}"}
+        if time.time() - note["at"] < URL_TTL_S and await self._by_url(team, note, body, plain["text"]):
             return f"{ANSWERED}{next(self._numbers)}"
         if not note["discreet"]:
             raise DeliveryRefused("the bot is no member of the conversation, and the command is too old")
-        answer = await asked(team.api.chat_postMessage(channel=note["user"], **body))
+        answer = await posted(team, note["user"], body, plain)
         # It stands elsewhere than where it was asked for; a reaction to it is recognised there.
         place = f"reply:{team.me.team}/{answer['channel']}:{answer['ts']}"
         await asyncio.to_thread(self._notes.put, place, message.reply_id, NOTE_TTL_S)

@@ -14,6 +14,7 @@ from typing import Any
 from channels.delivery import Message, MessageGone
 from channels.slack import render
 from channels.slack.answers import ABSENT, ANSWERED, Answers, is_slash
+from channels.slack.posting import UNSHOWABLE, posted
 from channels.slack.streams import Streams
 from channels.slack.teams import Team, Teams
 from channels.slack.trouble import REASONS, LockedOut, Refused, asked
@@ -25,7 +26,6 @@ from core.store.notes import Notes
 log = logging.getLogger(__name__)
 
 GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "message_not_owned_by_app"}
-UNSHOWABLE = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "too_many_blocks"}
 UNREADABLE = {"missing_scope", "no_permission"}
 CLOCKS_S = 30  # by so much Slack's clock and ours may differ
 PAGE = 200
@@ -85,27 +85,15 @@ class Messages:
         """See channels.delivery.Network."""
         team = self._team(message)
         if any(map(is_slash, message.in_reply_to)):
-            return await self._answers.post(team, message, self._body(message))
+            return await self._answers.post(team, message, self._body(message), _plain(message))
         reader = self._readers.get(message.reply_id)
         if not message.final and reader and self._streams.possible(message, reader):
             ts = await self._streams.begin(team, message, reader)
             if ts:
                 await asyncio.to_thread(self._notes.put, _note(message, ts), message.key, STREAMED_TTL_S)
                 return ts
-        thread = message.address.thread
-        try:
-            answer = await asked(
-                team.api.chat_postMessage(
-                    channel=_channel(message), thread_ts=thread, unfurl_links=False, **self._body(message)
-                )
-            )
-        except Refused as error:
-            if error.code not in UNSHOWABLE:
-                raise
-            log.warning("Slack does not take the blocks of a message (%s); it goes out as plain text", error.code)
-            answer = await asked(
-                team.api.chat_postMessage(channel=_channel(message), thread_ts=thread, **_plain(message))
-            )
+        body, plain = self._body(message), _plain(message)
+        answer = await posted(team, _channel(message), body, plain, message.address.thread)
         return str(answer["ts"])
 
     async def edit(self, message_id: str, message: Message) -> None:

@@ -184,6 +184,29 @@ def test_blocks_that_slack_does_not_take_go_out_as_text(slack: Slack, worker: Wo
     assert posted(slack, "**bold** & <plain>").extra["text"] == "**bold** &amp; &lt;plain&gt;"
 
 
+@pytest.mark.usefixtures("channel")
+def test_an_answer_in_front_of_all_goes_out_as_text_where_slack_takes_no_blocks(slack: Slack) -> None:
+    slack.fault("chat.postMessage", "refuse")
+    slack.refuse_with = "invalid_blocks"
+    slack.slash("hello", place="group")
+
+    assert "blocks" not in posted(slack, "you said hello").extra
+    assert [call["unfurl_links"] for call in calls(slack, "chat.postMessage")] == [False, False]
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_late_answer_for_one_alone_goes_out_as_text_where_slack_takes_no_blocks(slack: Slack, worker: Worker) -> None:
+    slack.fault("chat.postMessage", "refuse")
+    slack.refuse_with = "invalid_blocks"
+    with worker.busy():
+        slack.slash("mood", place="group")
+        slack.doors.expire_urls()
+    answer = eventually(lambda: slack.posts[0] if slack.posts else None)
+
+    assert "blocks" not in answer.extra
+    assert [call["unfurl_links"] for call in calls(slack, "chat.postMessage")] == [False, False]
+
+
 def tokens(monkeypatch: pytest.MonkeyPatch, **given: str) -> Credentials:
     for name in TOKENS:
         monkeypatch.delenv(name, raising=False)
