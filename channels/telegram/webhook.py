@@ -7,19 +7,22 @@ import asyncio
 import hmac
 import json
 import logging
+import time
 from collections.abc import MutableMapping
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
+from telegram import WebhookInfo
 from telegram.error import InvalidToken, TelegramError
 
 from channels.base import Accept, AsgiApp
 from channels.telegram.api import ALLOWED_UPDATES, Api, reason
 from channels.telegram.intake import Intake
 from channels.telegram.parse import Me
-from channels.telegram.polling import NO_TOKEN, TOKEN_PAUSE_S, WEBHOOK_NOTE, Trouble
+from channels.telegram.polling import AGAIN_S, NO_TOKEN, TOKEN_PAUSE_S, WEBHOOK_NOTE, Trouble
 from channels.telegram.settings import Credentials, Telegram
 from core.errors import StoreUnavailable
 from core.store import Notes, Store
@@ -97,7 +100,7 @@ async def _update(request: Request) -> MutableMapping[str, Any] | None:
 
 async def announced(api: Api, section: Telegram, secret: str, notes: Notes) -> None:
     """Tell Telegram our address, and look from time to time whether it still has it. Runs until cancelled."""
-    trouble, told = Trouble(), ""
+    trouble, failure = Trouble(), _Failure()
     have: str | None = None  # the address in Telegram's own words
     while True:
         try:
@@ -121,7 +124,22 @@ async def announced(api: Api, section: Telegram, secret: str, notes: Notes) -> N
             have = None
             continue
         have = info.url
-        if info.last_error_message and info.last_error_message != told:
-            told = info.last_error_message
-            log.warning("Telegram could not bring messages to [telegram] webhook_url: %s", told)
+        failure.tell(info)
         await asyncio.sleep(LOOK_S)
+
+
+class _Failure:
+    """Tells of Telegram's last failure to reach us: each new kind, and the same again from time to time."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._at: datetime | None = None
+        self._told = 0.0
+
+    def tell(self, info: WebhookInfo) -> None:
+        text, at, now = info.last_error_message, info.last_error_date, time.monotonic()
+        if not text or (text, at) == (self._text, self._at):
+            return  # Telegram tells of a failure long after it is over
+        if text != self._text or now - self._told > AGAIN_S:
+            self._text, self._at, self._told = text, at, now
+            log.warning("Telegram could not bring messages to [telegram] webhook_url: %s", text)

@@ -191,7 +191,7 @@ class Methods:
             "pending_update_count": self._updates.pending,
         }
         if self._updates.last_error:
-            info |= {"last_error_date": int(time.time()), "last_error_message": self._updates.last_error}
+            info |= {"last_error_date": self._updates.last_error_at, "last_error_message": self._updates.last_error}
         return info
 
     def _getchat(self, arguments: Json) -> Json:

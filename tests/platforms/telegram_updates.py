@@ -28,6 +28,7 @@ class Updates:
         self.webhook: Json = {}
         self.allowed: list[str] | None = None
         self.last_error: str | None = None
+        self.last_error_at = 0
         self.conflicts = 0
         self._reach = reach
         self._acknowledged = acknowledged
@@ -157,10 +158,14 @@ class Updates:
                 self._reach("delivered")
                 if response.ok:
                     return True
-                self.last_error = f"Wrong response from the webhook: {response.status} {response.reason}"
+                self.fail(f"Wrong response from the webhook: {response.status} {response.reason}")
         except (aiohttp.ClientError, TimeoutError) as error:
-            self.last_error = f"Connection failed: {type(error).__name__}"
+            self.fail(f"Connection failed: {type(error).__name__}")
         return False
+
+    def fail(self, why: str, at: int | None = None) -> None:
+        """Note that the webhook could not be reached, now or at a time in s."""
+        self.last_error, self.last_error_at = why, int(time.time()) if at is None else at
 
     async def end(self, _: web.Application) -> None:
         """Stop pushing."""

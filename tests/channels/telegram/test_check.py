@@ -49,7 +49,7 @@ async def test_a_webhook(double: TelegramDouble) -> None:
     assert not fine
     assert "a webhook at 127.0.0.1 is set" in lines
     assert (await told(webhook_url="http://127.0.0.1:1/hooks/telegram"))[0]
-    double.updates.last_error = "Connection refused"
+    double.updates.fail("Connection refused")
     assert "Connection refused" in (await told(webhook_url="http://127.0.0.1:1/hooks/telegram"))[1]
     fine, taken = await check(Telegram(), credentials(), take_over=True)
     assert fine

@@ -216,6 +216,33 @@ async def test_what_telegram_says_of_the_webhook_is_logged_once(
     assert caplog.text.count("could not bring messages") == 1
 
 
+async def test_the_same_failure_at_a_later_time_is_logged_again(
+    double: TelegramDouble,
+    redis_url: str,
+    url: str,
+    make_listening: Callable[..., Listening],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def looks() -> int:
+        return [call.method for call in double.calls].count("getWebhookInfo")
+
+    async def after(at: int) -> int:
+        """How often it was logged, once the failure of this time was seen."""
+        double.updates.fail("Wrong response from the webhook: 503", at)
+        seen = looks()
+        await until(lambda: looks() > seen + 2)
+        return caplog.text.count("could not bring messages")
+
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
+    make_listening().start()
+    assert await after(1_800_000_000) == 1
+    assert await after(1_800_000_060) == 1, "while it goes on, not each time"
+    monkeypatch.setattr(module, "AGAIN_S", 0.0)
+    assert await after(1_800_600_000) == 2
+    assert await after(1_800_600_000) == 2
+
+
 def test_without_an_address_there_is_no_hook(double: TelegramDouble, redis_url: str) -> None:
     forget_settings()
     assert make_hook() is None
