@@ -36,11 +36,12 @@ class Rich:
 def read(message: Mapping[str, Any]) -> Rich:
     """Return what a rich_message says; raises KeyError, TypeError or AttributeError if it is none."""
     reader = _Reader()
-    text, entities = "", []
+    text, offset, entities = "", 0, []
     for part, entity in reader.blocks(message["blocks"], 0):
+        length = _units(part)
         if entity:
-            entities.append({**entity, "offset": _units(text), "length": _units(part)})
-        text += part
+            entities.append({**entity, "offset": offset, "length": length})
+        text, offset = text + part, offset + length
     command = COMMAND.match(text)
     if command and not any(entity["offset"] == 0 for entity in entities):
         entities.append({"type": "bot_command", "offset": 0, "length": _units(command[0])})
