@@ -67,7 +67,7 @@ class DiscordAdapter:
             self._messages,
             Interactions(accept, self._api, self._tickets, self._notes, self._store.people, self._messages),
             CatchUp(self._api, self._notes, self._store.pace(CHANNEL), horizon),
-            self._notes,
+            self._store,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(intake.run(), name="discord intake")

@@ -16,17 +16,18 @@ import discord
 
 from channels.base import Accept
 from channels.discord.catchup import CatchUp, Missed
+from channels.discord.hints import Hints
 from channels.discord.interactions import Interactions
 from channels.discord.known import Known
 from channels.discord.messages import Messages
 from channels.discord.order import Holds, Turn, Turns
-from channels.discord.parse import parse
+from channels.discord.parse import CHANNEL, parse
 from channels.discord.sessions import Sessions
 from channels.discord.settings import Discord
 from core import logs
-from core.errors import DeliveryError, DeliveryLater, DeliveryUnsure, InputError, StoreUnavailable
+from core.errors import DeliveryError, InputError, StoreUnavailable
 from core.events import MessageEvent
-from core.store import Notes
+from core.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ LONGEST_AGAIN_S = 60.0
 HEARD_S = 2.0  # between two marks of what was heard
 COMMAND_S = 1.0  # so long a message waits for what its author did before: all others wait with it
 ERASING = "forget"  # the command that must not go before what was missed
-TELLS = 5
-TOLD_TTL_S = 3 * 86400.0
+HIDDEN_S = 3600.0  # between two hints to a person that their text was kept back
+HIDDEN_THREAD_S = 30 * 86400.0  # the same, to all in a thread of the bot's own
 RATINGS = ("MESSAGE_REACTION_ADD", "MESSAGE_REACTION_REMOVE")
 EVENTS = ("READY", "MESSAGE_CREATE", "INTERACTION_CREATE", *RATINGS)
 BAD_PAYLOAD = (KeyError, TypeError, ValueError, AttributeError)
@@ -72,7 +73,7 @@ class Intake:
         messages: Messages,
         interactions: Interactions,
         catch_up: CatchUp,
-        notes: Notes,
+        store: Store,
     ) -> None:
         self._accept = accept
         self._client = client
@@ -81,8 +82,8 @@ class Intake:
         self._messages = messages
         self._interactions = interactions
         self._catch_up = catch_up
-        self._notes = notes
-        self._sessions = Sessions(notes)
+        self._hints = Hints(messages, store)
+        self._sessions = Sessions(store.notes(CHANNEL))
         self._replaying = False
         self._waiting: asyncio.Queue[_Heard] = asyncio.Queue(WAITING)
         self._storing = False
@@ -195,22 +196,22 @@ class Intake:
 
     def _readable(self, message: dict[str, Any]) -> MessageEvent | None:
         """Return the message to us that this is; tell its author if Discord kept its text back."""
-        event = self._parsed(message)
-        if event and not (message["content"] or event.text or event.attachments or event.address.direct):
-            self._begin(self._tell(event, HIDDEN))
-            return None
-        return event
-
-    def _parsed(self, message: dict[str, Any]) -> MessageEvent | None:
         client = self._client()
         if client is None:
             return None
+        known = Known(client, message.get("guild_id"), threads=self._settings.threads)
         try:
-            known = Known(client, message.get("guild_id"), threads=self._settings.threads)
-            return parse(message, known.me(), known, other_bots=self._settings.other_bots)
+            event = parse(message, known.me(), known, other_bots=self._settings.other_bots)
         except BAD_PAYLOAD:
             log.exception("a message of Discord could not be read")
             return None
+        if event and not (message["content"] or event.text or event.attachments or event.address.direct):
+            once = (event.person, HIDDEN_S)
+            if known.hides(message["channel_id"]):
+                once = (message["channel_id"], HIDDEN_THREAD_S)
+            self._begin(self._hints.tell(event, HIDDEN, once))
+            return None
+        return event
 
     async def _take_in(self, heard: _Heard) -> None:
         try:
@@ -236,7 +237,7 @@ class Intake:
                 return
             except InputError as error:
                 if not error.told:
-                    self._begin(self._tell(event, str(error)))
+                    self._begin(self._hints.tell(event, str(error)))
                 return
             except StoreUnavailable as error:
                 log.warning("a message waits: %s", error)
@@ -248,21 +249,6 @@ class Intake:
     async def _open_thread(self, event: MessageEvent) -> None:
         _, channel, message_id = event.id.split(":")
         await self._messages.open_thread(channel, message_id, event.text)
-
-    async def _tell(self, event: MessageEvent, text: str) -> None:
-        """Tell a person why their message was not taken, once."""
-        note = f"told:{event.id}"
-        if not await asyncio.to_thread(self._notes.add, note, "1", TOLD_TTL_S):
-            return
-        for left in reversed(range(TELLS)):  # Discord knows a repeat by its nonce
-            try:
-                await self._messages.tell(event, text)
-                return
-            except (DeliveryLater, DeliveryUnsure) as error:
-                if not left:
-                    await asyncio.to_thread(self._notes.drop, note)
-                    raise
-                await asyncio.sleep(error.retry_after_s if isinstance(error, DeliveryLater) else AGAIN_S)
 
     def _catch_up_with(self, shard: int, look: Look) -> None:
         self._reading += 1  # at once: nothing may be marked from here on

@@ -106,4 +106,10 @@ def _notes(application: dict[str, Any], discord: Discord) -> list[str]:
         )
     elif granted and not discord.message_content:
         notes.append("Message Content Intent is on, but not needed: [discord] message_content is off.")
+    if discord.threads and not discord.message_content:
+        notes.append(
+            "[discord] threads is on, but message_content is off: in the threads that I open people must mention me in "
+            "each message. To spare them that, switch on Message Content Intent on the Bot page and set "
+            "message_content = true."
+        )
     return ["", *notes] if notes else []

@@ -12,6 +12,7 @@ class Known:
         self._client = client
         self._guild = client.get_guild(int(guild_id)) if guild_id else None
         self._threads = threads
+        self._reads = client.intents.message_content  # of messages that do not mention the bot
 
     def me(self) -> Me:
         """Return the bot as this server knows it."""
@@ -27,8 +28,12 @@ class Known:
         return found.name if found else None
 
     def takes_part(self, channel_id: str) -> bool:
-        thread = self._guild.get_thread(int(channel_id)) if self._guild else None
+        thread = self._guild.get_thread(int(channel_id)) if self._guild and self._reads else None
         return thread is not None and (thread.me is not None or str(thread.owner_id) == self.me().id)
+
+    def hides(self, channel_id: str) -> bool:
+        thread = self._guild.get_thread(int(channel_id)) if self._guild and not self._reads else None
+        return thread is not None and str(thread.owner_id) == self.me().id
 
     def branches(self, channel_id: str) -> bool:
         found = self._guild.get_channel(int(channel_id)) if self._guild and self._threads else None

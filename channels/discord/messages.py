@@ -73,9 +73,14 @@ class Messages:
     def budget(self, message: Message, *, editing: bool) -> list[Bucket]:
         space = message.address.space
         if not editing:
-            return [Bucket(f"post:{space}", POSTS_PER_S, POSTS_BURST), ALL]
+            return self.posting(space)
         pauses = [] if message.final else [Bucket(f"draft:{message.reply_id}", 1 / DRAFT_EDIT_S)]
         return [Bucket(f"edit:{space}", EDITS_PER_S, EDITS_BURST), *pauses, ALL]
+
+    @staticmethod
+    def posting(channel: str) -> list[Bucket]:
+        """Return the limits that a new message counts against."""
+        return [Bucket(f"post:{channel}", POSTS_PER_S, POSTS_BURST), ALL]
 
     async def post(self, message: Message) -> str:
         ticket = await self._tickets.of(message.in_reply_to)

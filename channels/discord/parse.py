@@ -55,7 +55,10 @@ class Surroundings(Protocol):
         """Return the name of a role."""
 
     def takes_part(self, channel_id: str) -> bool:
-        """Say whether this is a thread that the bot takes part in."""
+        """Say whether this is a thread that the bot takes part in, and whose messages it may read."""
+
+    def hides(self, channel_id: str) -> bool:
+        """Say whether this is a thread of the bot's own where Discord keeps back what does not mention it."""
 
     def branches(self, channel_id: str) -> bool:
         """Say whether a mention here begins a thread of its own. A thread has the id of the message it begins with."""
@@ -63,6 +66,8 @@ class Surroundings(Protocol):
 
 def parse(message: Payload, me: Me, around: Surroundings, *, other_bots: bool = False) -> MessageEvent | None:
     """Return the message to the bot that this message is (``d`` of MESSAGE_CREATE), or None.
+
+    One without text and attachments in a server is one that Discord kept back.
 
     Raises:
         KeyError, TypeError, ValueError, AttributeError: the payload is not as Discord's API describes it.
@@ -74,11 +79,12 @@ def parse(message: Payload, me: Me, around: Surroundings, *, other_bots: bool = 
         return None
     channel_id, direct = message["channel_id"], "guild_id" not in message
     called = direct or _called(message, me)
-    if not called and not (around.takes_part(channel_id) and not _for_another(message, author["id"])):
+    hidden = not called and around.hides(channel_id)
+    if not called and (not (hidden or around.takes_part(channel_id)) or _for_another(message, author["id"])):
         return None
-    text, attachments = _content(message, me, around), _attachments(message)
-    if not called and not text and not attachments:
-        return None  # without the message content intent nothing can be read here
+    text, attachments = ("", ()) if hidden else (_content(message, me, around), _attachments(message))
+    if not called and not hidden and not text and not attachments:
+        return None
     space = message["id"] if not direct and around.branches(channel_id) else channel_id
     return MessageEvent(
         id=f"{CHANNEL}:{channel_id}:{message['id']}",
@@ -195,8 +201,8 @@ def _content(message: Payload, me: Me, around: Surroundings) -> str:
     names = {user["id"]: _name(user, user.get("member")) for user in message["mentions"]}
     text = plain(message["content"], around, names, me)
     for original in _forwarded(message):
-        quoted = plain(original.get("content", ""), around).replace("\n", "\n> ")
-        text = f"{text}\n\nForwarded message:\n> {quoted}".strip()
+        if quoted := plain(original.get("content", ""), around).replace("\n", "\n> "):
+            text = f"{text}\n\nForwarded message:\n> {quoted}".strip()
     return text
 
 

@@ -43,6 +43,9 @@ class Around:
     def takes_part(self, channel_id: str) -> bool:
         return True
 
+    def hides(self, channel_id: str) -> bool:
+        return channel_id.endswith("2")
+
     def branches(self, channel_id: str) -> bool:
         return channel_id.endswith("1")
 

@@ -207,7 +207,8 @@ class Rest:
             raise Refusal(160004)
         if not 1 <= len(body["name"]) <= 100:
             raise Refusal(50035, {"name": {"_errors": [{"code": "BASE_TYPE_BAD_LENGTH", "message": "1 to 100"}]}})
-        self._world.new_thread(path["channel"], body["name"], joined=True, thread_id=path["message"])
+        bot = self._world.bot["username"]
+        self._world.new_thread(path["channel"], body["name"], joined=True, thread_id=path["message"], owner=bot)
         thread = self._world.channels[path["message"]]
         await self._host.happen("THREAD_CREATE", thread | {"newly_created": True})
         return thread

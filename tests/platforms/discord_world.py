@@ -64,12 +64,14 @@ class World:
             self.messages[channel_id] = []
         return self.directs[user["id"]]
 
-    def new_thread(self, parent: str, name: str, *, joined: bool, thread_id: str | None = None) -> str:
+    def new_thread(
+        self, parent: str, name: str, *, joined: bool, thread_id: str | None = None, owner: str = "ada"
+    ) -> str:
         thread_id = thread_id or self.snowflake()
         now = datetime.now(UTC).isoformat()
         self.channels[thread_id] = {
             "id": thread_id, "type": PUBLIC_THREAD, "guild_id": self.guild_id, "parent_id": parent, "name": name,
-            "owner_id": self.user("ada")["id"], "last_message_id": None, "message_count": 0, "flags": 0,
+            "owner_id": self.user(owner)["id"], "last_message_id": None, "message_count": 0, "flags": 0,
             "member_count": 2,
             "rate_limit_per_user": 0, "total_message_sent": 0,
             "thread_metadata": {"archived": False, "auto_archive_duration": 1440, "archive_timestamp": now,
@@ -143,7 +145,10 @@ class World:
         mentioned = [user["id"] for user in message["mentions"]]
         if direct or message["author"]["id"] == self.bot["id"] or self.bot["id"] in mentioned:
             return message
-        return message | {"content": "", "attachments": [], "embeds": [], "components": []}
+        nothing: Json = {"content": "", "attachments": [], "embeds": [], "components": []}
+        forwarded = [one | {"message": one["message"] | nothing} for one in message.get("message_snapshots", ())]
+        kept = {name: value for name, value in message.items() if name != "poll"}
+        return kept | nothing | ({"message_snapshots": forwarded} if forwarded else {})
 
     def member(self, name: str) -> Json:
         return self._member(self.user(name)) | {"user": self.user(name), "permissions": ALL_PERMISSIONS}

@@ -1,11 +1,9 @@
 """Messages, replies, threads and ratings on Discord, from the gateway to the gateway."""
 
 import logging
-from typing import Any
 
 import pytest
 
-from channels.discord import intake
 from core.store import Store, keys
 from tests.channels.discord.conftest import Start, settled
 from tests.channels.path import ChannelThread, Worker
@@ -64,51 +62,6 @@ def test_other_bots_are_answered_if_settings_say_so(double: DiscordDouble, start
     start(other_bots=True)
     double.say("tick", user="clock", place="group", bot=True)
     settled(double, "you said tick", double.world.general)
-
-
-@pytest.mark.usefixtures("channel")
-def test_a_message_without_text_is_not_taken_and_its_author_told(double: DiscordDouble) -> None:
-    message = double.say("", place="group")
-    post = settled(double, "The message is empty. Write something first.", double.world.general)
-    assert post.reply_to == message
-    double.redeliver(message)
-    double.say("hello", place="group")
-    settled(double, "you said hello", double.world.general)
-    assert len(double.posts) == 2
-
-
-@pytest.mark.usefixtures("channel")
-@pytest.mark.parametrize("kind", ["error", "late", "flood"])
-def test_a_word_to_the_person_is_said_once_in_spite_of_a_failure(double: DiscordDouble, kind: Any) -> None:
-    double.fault("post", kind, times=2, wait_s=0.1)
-    double.say("", place="group")
-    settled(double, "The message is empty. Write something first.", double.world.general)
-    double.say("hello", place="group")
-    settled(double, "you said hello", double.world.general)
-    assert len(double.posts) == 2
-
-
-@pytest.mark.usefixtures("channel")
-def test_a_word_that_could_not_be_said_is_said_with_the_next_delivery(
-    double: DiscordDouble, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake, "TELLS", 1)
-    double.fault("post", "error", times=1)
-    message = double.say("", place="group")
-    note = f"told:discord:{double.world.general}:{message}"
-    eventually(lambda: any(call.status == 500 for call in double.calls))
-    eventually(lambda: store.notes("discord").get(note) is None)
-    double.redeliver(message)
-    settled(double, "The message is empty. Write something first.", double.world.general)
-
-
-@pytest.mark.usefixtures("channel")
-def test_who_writes_what_the_bot_may_not_read_is_told(double: DiscordDouble) -> None:
-    double.say(f"<@&{double.world.role_id}> hello", place="group", mention=False)
-    post = eventually(lambda: double.seen_by(place="group"))[0]
-    assert "mention me by name" in post.text
-    double.say("and now?", place="group", mention=False, reply_to=post.id)
-    assert "leave the ping on" in eventually(lambda: double.seen_by(place="group")[1:])[0].text
 
 
 @pytest.mark.usefixtures("channel")

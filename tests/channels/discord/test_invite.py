@@ -52,6 +52,14 @@ def test_what_is_set_up_wrongly_is_said(double: DiscordDouble, monkeypatch: pyte
     assert "Message Content Intent" not in invite()
 
 
+@pytest.mark.usefixtures("double")
+def test_threads_without_the_intent_are_said_to_need_mentions(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "mention me in each message" not in invite()
+    monkeypatch.setenv("RAPPORT_DISCORD__THREADS", "true")
+    forget_settings()
+    assert "mention me in each message" in invite()
+
+
 def test_without_discord_the_token_holds_the_application(
     double: DiscordDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:

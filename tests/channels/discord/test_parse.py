@@ -21,8 +21,9 @@ REPLY = "0123456789abcdef0123456789abcdef"
 class Around:
     """A server as the adapter knows it."""
 
-    def __init__(self, *, branching: bool = False) -> None:
+    def __init__(self, *, branching: bool = False, kept_back: bool = False) -> None:
         self._branching = branching
+        self._kept_back = kept_back
 
     def channel(self, channel_id: str) -> str | None:
         return {GENERAL: "general", "920000000000000002": "kitchen"}.get(channel_id)
@@ -31,7 +32,10 @@ class Around:
         return {"900000000000000010": "Rapport", "900000000000000011": "cooks"}.get(role_id)
 
     def takes_part(self, channel_id: str) -> bool:
-        return channel_id == THREAD
+        return channel_id == THREAD and not self._kept_back
+
+    def hides(self, channel_id: str) -> bool:
+        return channel_id == THREAD and self._kept_back
 
     def branches(self, channel_id: str) -> bool:
         return self._branching and channel_id == GENERAL
@@ -122,6 +126,22 @@ def test_a_thread_is_a_space_of_its_own() -> None:
     event = message("thread")
     assert event
     assert (event.address.space, event.address.thread) == (THREAD, None)
+
+
+@pytest.mark.parametrize("name", ["thread", "thread_kept_back"])
+def test_nothing_of_what_is_kept_back_in_a_thread_is_taken(name: str) -> None:
+    """Stickers come along all the same."""
+    said = load(name)["d"] | {"sticker_items": [{"id": "1", "name": "wave", "format_type": 1}]}
+    event = parse(said, ME, Around(kept_back=True))
+    assert event
+    assert (event.text, event.attachments) == ("", ())
+    assert parse(load("thread_to_person")["d"], ME, Around(kept_back=True)) is None
+
+
+def test_a_forward_without_its_text_says_nothing() -> None:
+    event = message("forward_kept_back")
+    assert event
+    assert event.text == ""
 
 
 def test_a_mention_that_begins_a_thread_belongs_to_it() -> None:
