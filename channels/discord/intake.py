@@ -106,6 +106,7 @@ class Intake:
             for task in [marking, *self._tasks]:
                 task.cancel()
             await asyncio.gather(marking, *self._tasks, return_exceptions=True)
+            self._sessions.over()
             with contextlib.suppress(StoreUnavailable):
                 await self._sessions.release()
 
@@ -117,6 +118,9 @@ class Intake:
         event, data = payload.get("t"), payload.get("d")
         if event not in EVENTS or client is None:
             return
+        if event == "READY":
+            self._replaying = False
+            self._sessions.over()
         if not self._replaying:
             self._sessions.saw(payload, client.shard_count or 1)
         if event in ("MESSAGE_CREATE", "INTERACTION_CREATE"):
@@ -146,13 +150,13 @@ class Intake:
         self._begin(self._catch_up.left(guild))
 
     async def before_sessions(self, client: discord.AutoShardedClient) -> None:
-        """Hear the direct messages that the process before us did not store; the rest is read from the channels."""
+        """Hear the direct messages that the process before us did not store; the rest is read from the channels.
+
+        That goes on until our own session begins, so that nobody writes into a gap between the two.
+        """
+        self._sessions.over()
         self._replaying = True
-        try:
-            await self._sessions.replay(client)
-            await asyncio.sleep(0)  # what was told last is on its way here
-        finally:
-            self._replaying = False
+        await self._sessions.replay(client)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(_guarded(work))
@@ -297,22 +301,25 @@ class Intake:
             await self._catch_up.begin()
         while True:
             await asyncio.sleep(HEARD_S)
-            client = self._client()
-            idle = self._waiting.empty() and not self._storing and not self._reading and not self._holds
-            if not client or not idle or not self._whole():
-                continue
-            if self._gap:
-                self._gap = False
-                for shard in client.shards:
-                    self.ready(shard)
-                continue
-            self._sessions.all_stored()
             try:
-                if not self._catch_up.waits(client):
-                    await self._catch_up.heard_all()
+                await self._mark_once()
                 await self._sessions.save()
             except StoreUnavailable as error:
                 log.debug("not marked: %s", error)
+
+    async def _mark_once(self) -> None:
+        client = self._client()
+        idle = self._waiting.empty() and not self._storing and not self._reading and not self._holds
+        if not client or not idle or not self._whole():
+            return
+        if self._gap:
+            self._gap = False
+            for shard in client.shards:
+                self.ready(shard)
+            return
+        self._sessions.all_stored()
+        if not self._catch_up.waits(client):
+            await self._catch_up.heard_all()
 
 
 def _shard(guild_id: str | None, client: discord.AutoShardedClient) -> int:

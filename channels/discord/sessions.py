@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 NOTE = "session"
 DIRECT_SHARD = 0  # direct messages come to it, whatever the number of shards
 KEPT_S = 300.0
-STALE_S = 30.0  # a session of another host that was not noted anew for so long is nobody's
+STALE_S = 10.0  # a session of another host that was not noted anew for so long is nobody's; it is every two seconds
 REPLAY_S = 5.0
+ENDED = (OSError, TimeoutError, discord.DiscordException, discord.gateway.ReconnectWebSocket)
 BEGUN: set[str] = set()  # sessions that this process began
 
 
@@ -38,6 +39,7 @@ class Sessions:
         self._notes = notes
         self._now: dict[str, Any] | None = None
         self._saved: dict[str, Any] | None = None
+        self._following: asyncio.Task[None] | None = None
 
     def saw(self, payload: dict[str, Any], shards: int) -> None:
         """Follow the session by a payload of the gateway."""
@@ -68,22 +70,32 @@ class Sessions:
         await asyncio.to_thread(self._notes.put, NOTE, json.dumps(note), KEPT_S)
 
     async def replay(self, client: discord.AutoShardedClient) -> None:
-        """Have Discord tell again what the process before us did not store. Whatever fails, the start goes on."""
+        """Have Discord tell again what the process before us did not store, and what comes until ``over``.
+
+        Whatever fails, the start goes on.
+        """
         try:
             raw = await asyncio.to_thread(self._notes.get, NOTE)
             left = json.loads(raw) if raw else None
             if left is None or self._now or _is_in_use(left):
                 return
             async with asyncio.timeout(REPLAY_S):
-                await _resume(client, left)
+                connection = await _resumed(client, left)
+            self._following = asyncio.create_task(_follow(connection), name="discord session before")
             log.info("the session of the process before was taken up")
-        except (StoreUnavailable, OSError, TimeoutError, discord.DiscordException, discord.gateway.ReconnectWebSocket):
+        except (StoreUnavailable, *ENDED):
             log.info("the session of the process before is over; channels are read again")
         except Exception:  # discord.py reads what is told again before it knows a single server
             log.exception("the session of the process before could not be taken up")
 
+    def over(self) -> None:
+        """A session of our own tells what happens from now on: leave the one before."""
+        if self._following:
+            self._following.cancel()
+            self._following = None
 
-async def _resume(client: discord.AutoShardedClient, left: dict[str, Any]) -> None:
+
+async def _resumed(client: discord.AutoShardedClient, left: dict[str, Any]) -> DiscordWebSocket:
     connection = await DiscordWebSocket.from_client(
         client,
         gateway=yarl.URL(left["url"]),
@@ -96,9 +108,27 @@ async def _resume(client: discord.AutoShardedClient, left: dict[str, Any]) -> No
         told = connection.wait_for("RESUMED", lambda data: True)
         while not told.done():
             await connection.poll_event()
+    except BaseException:
+        await _leave(connection)
+        raise
+    return connection
+
+
+async def _follow(connection: DiscordWebSocket) -> None:
+    """Hear what is told until cancelled, or until Discord ends it."""
+    try:
+        with contextlib.suppress(*ENDED):
+            while True:
+                await connection.poll_event()
+    except Exception:
+        log.exception("the session of the process before could not be followed")
     finally:
-        with contextlib.suppress(OSError):
-            await connection.close(code=1000)
+        await _leave(connection)
+
+
+async def _leave(connection: DiscordWebSocket) -> None:
+    with contextlib.suppress(OSError):
+        await connection.close(code=1000)
 
 
 def _is_in_use(left: dict[str, Any]) -> bool:

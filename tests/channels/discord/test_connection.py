@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +10,7 @@ from channels.discord import catchup, connection, intake
 from channels.discord.parse import snowflake_at
 from core.store import Store, keys
 from tests.channels.discord.conftest import Start, settled
-from tests.channels.path import ChannelThread, Worker, let_in
+from tests.channels.path import Worker, let_in
 from tests.conftest import RedisServer
 from tests.platforms.discord import DiscordDouble
 from tests.platforms.discord_gateway import MESSAGE_CONTENT, PRIVILEGED
@@ -185,28 +184,6 @@ def test_messages_from_a_downtime_are_answered_once_and_in_order(
     assert len(double.posts) == 5
 
 
-def test_the_first_message_of_somebody_new_survives_a_restart(
-    double: DiscordDouble, start: Start, store: Store
-) -> None:
-    first = start()
-    eventually(lambda: store.notes("discord").get("session"))
-    first.stop()
-    double.say("hello", user="newcomer")
-    start()
-    settled(double, "you said hello", user="newcomer")
-    assert len(double.gateway.resumed) == 1
-
-
-def test_a_session_that_is_over_does_not_stop_the_start(double: DiscordDouble, start: Start, store: Store) -> None:
-    first = start()
-    eventually(lambda: store.notes("discord").get("session"))
-    first.stop()
-    double.gateway.resumable = False
-    start()
-    double.say("hello")
-    settled(double, "you said hello")
-
-
 def test_what_is_too_old_is_not_answered(double: DiscordDouble, start: Start, store: Store) -> None:
     first = start()
     eventually(lambda: marked(store))
@@ -331,18 +308,6 @@ def test_a_platform_that_is_down_at_the_start_is_waited_for(
     double.fault("me", "drop", times=2)
     start()
     assert "Discord cannot be reached" in caplog.text
-
-
-def test_the_end_keeps_the_session_for_the_next_process(
-    double: DiscordDouble, channel: ChannelThread, worker: Worker
-) -> None:
-    with worker.busy():
-        double.say("hello")
-        eventually(lambda: double.signs)
-        began = time.monotonic()
-        channel.stop()
-    assert time.monotonic() - began < 5
-    eventually(lambda: double.gateway.closed == [4000])
 
 
 def test_replies_wait_for_the_connection(
