@@ -126,7 +126,7 @@ def _content(message: Payload) -> tuple[str, Sequence[Payload], tuple[Attachment
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):  # of a form that we do not know yet
             found = rich.read(message["rich_message"])
             if found.text or found.attachments:
-                return found.text, found.entities, found.attachments
+                return found.text, found.entities, (*found.attachments, *attachments(message))
     text = message.get("text", message.get("caption", ""))
     return text, message.get("entities", message.get("caption_entities", ())), attachments(message)
 

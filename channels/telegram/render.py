@@ -33,8 +33,9 @@ ENDINGS = "com|org|net|edu|gov|info|app|social|me|io|tv|co|ai|uk|de|fr|eu"
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # What Telegram takes for an address: a host with a dot in it, and nothing before it that could belong to it. Only then
 # is a name in its path no mention. A mention is "@" where no word ends.
+BEFORE = " \n\t([{<\"'«"
 MENTION = re.compile(
-    r"(?<![^\s(\[{<\"'«])"
+    rf"(?<![^{re.escape(BEFORE)}])"
     rf"(?:https?://(?:{LABEL}\.)+[a-z]{{2,63}}|(?:{LABEL}\.)+(?:{ENDINGS}))"
     r"(?::[1-9]\d{0,3})?[/?#][^\s\"'`<>()\[\]{}«»|\u2000-\u206f]*"
     r"|(?<!\w)@(?!\s)",
@@ -73,8 +74,10 @@ def render(text: str) -> Rendered:
     return Rendered(out, html.unescape(re.sub(r"<[^>]*>", "", out)), entities)
 
 
-def quiet(text: str) -> str:
-    """Return a plain text in which no name can be pinged."""
+def quiet(text: str, *, begins: bool = True) -> str:
+    """Return a plain text in which no name can be pinged; ``begins``: nothing stands right before it."""
+    if not begins:
+        return quiet(f",{text}")[1:]
     return MENTION.sub(lambda found: f"@{JOINER}" if found[0] == "@" else found[0], text)
 
 
@@ -195,7 +198,8 @@ def _plain(tokens: Sequence[Token]) -> str:
     return "".join(" " if token.type in ("softbreak", "hardbreak") else token.content for token in tokens).strip()
 
 
-def _inline(tokens: Sequence[Token]) -> str:
+def _inline(tokens: Sequence[Token], *, begins: bool = True) -> str:
+    """Return tokens as HTML; ``begins``: nothing stands right before them."""
     out = ""
     position = 0
     closing = _closing(tokens)
@@ -203,33 +207,38 @@ def _inline(tokens: Sequence[Token]) -> str:
         token = tokens[position]
         end = closing.get(position, position) if token.type == "html_inline" else _end(tokens, position)
         inside = tokens[position + 1 : end]
-        out += _span(token, inside) if end > position else _leaf(token)
+        here = out[-1] in BEFORE if out else begins
+        out += _span(token, inside, begins=here) if end > position else _leaf(token, begins=here)
         position = max(end, position) + 1
     return out
 
 
-def _span(token: Token, inside: Sequence[Token]) -> str:
+def _span(token: Token, inside: Sequence[Token], *, begins: bool) -> str:
     if token.type == "html_inline":
         found = TAG.fullmatch(token.content)
         assert found
         tag = INLINE_TAGS[found[2].lower()]
-        return f"<code>{_escaped(_plain(inside))}</code>" if tag == "code" else _wrapped(tag, _inline(inside))
+        return (
+            f"<code>{_escaped(_plain(inside))}</code>"
+            if tag == "code"
+            else _wrapped(tag, _inline(inside, begins=begins))
+        )
     if token.type == "link_open":
-        return _link(_inline(inside), str(token.attrs.get("href", "")))
-    return _wrapped(MARKS[token.type.removesuffix("_open")], _inline(inside))
+        return _link(_inline(inside, begins=begins), str(token.attrs.get("href", "")))
+    return _wrapped(MARKS[token.type.removesuffix("_open")], _inline(inside, begins=begins))
 
 
-def _leaf(token: Token) -> str:
+def _leaf(token: Token, *, begins: bool) -> str:
     match token.type:
         case "softbreak" | "hardbreak":
             return "\n"
         case "code_inline":
             return f"<code>{_escaped(token.content)}</code>"
         case "image":
-            return _link(_escaped(quiet(token.content)) or "image", str(token.attrs.get("src", "")))
+            return _link(_escaped(quiet(token.content, begins=begins)) or "image", str(token.attrs.get("src", "")))
         case "html_inline" if re.fullmatch(r"<br */?>", token.content, re.IGNORECASE):
             return "\n"
-    return _escaped(quiet(token.content))
+    return _escaped(quiet(token.content, begins=begins))
 
 
 def _closing(tokens: Sequence[Token]) -> dict[int, int]:

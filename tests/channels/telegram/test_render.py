@@ -119,6 +119,14 @@ def test_nobody_is_pinged(markdown: str) -> None:
     assert not {"mention", "text_mention"} & {entity["type"] for entity in plain}
 
 
+def test_an_address_is_one_only_where_nothing_stands_before_it() -> None:
+    """Telegram reads the whole text at once: for it, a.b@https ends in the midst of the address."""
+    for text in ("a.b@**https://x.org/@durov**", "a.b@https://x.org/@durov", "a.b@<u>*https://x.org/@durov*</u>"):
+        assert f"/@{JOINER}durov" in shown(text).text
+    for text in ("see **https://x.org/@durov**", "*https://x.org/@durov*", "one\nhttps://x.org/@durov"):
+        assert JOINER not in shown(text).text
+
+
 def test_addresses_and_code_stay_as_they_are() -> None:
     for text in (
         "a@b.org",
