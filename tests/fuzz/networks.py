@@ -73,6 +73,8 @@ def telegram_updates(update: dict[str, Any]) -> None:
     with contextlib.suppress(*DOCUMENTED):
         assert_whole(telegram.parse(update, TELEGRAM_ME, other_bots=True, continues=lambda message: True))
     with contextlib.suppress(*DOCUMENTED):
+        telegram.bare(update, TELEGRAM_ME)
+    with contextlib.suppress(*DOCUMENTED):
         telegram_feedback.pressed(update)
     with contextlib.suppress(*DOCUMENTED):
         telegram_feedback.reacted(update)
