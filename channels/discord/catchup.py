@@ -206,6 +206,8 @@ def _places(guilds: Iterable[discord.Guild], since: int) -> dict[str, dict[str, 
         for channel in _rooms(guild)
         if (channel.last_message_id or 0) > since and _readable(channel, guild)
     ]
+    if len(found) > PLACES:
+        log.warning("only the latest %d of %d channels with news are read", PLACES, len(found))
     return {channel_id: {"guild_id": guild_id} for _, channel_id, guild_id in sorted(found, reverse=True)[:PLACES]}
 
 

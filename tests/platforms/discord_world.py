@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 EPOCH_MS = 1_420_070_400_000
-TEXT, DIRECT, PUBLIC_THREAD = 0, 1, 11
+TEXT, DIRECT, PUBLIC_THREAD, STAGE = 0, 1, 11, 13
 DEFAULT_TYPE, REPLY_TYPE = 0, 19
 EPHEMERAL = 64
 ALL_PERMISSIONS = str((1 << 50) - 1)
@@ -39,6 +39,8 @@ class World:
         self.other_role_id = self.snowflake()
         self.general = self._new_channel(TEXT, "general")
         self.quiet = self._new_channel(TEXT, "quiet")
+        self.stage = self._new_channel(STAGE, "stage")
+        self.channels[self.stage] |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
         self.thread = self.new_thread(self.general, "talk", joined=True)
         self.foreign_thread = self.new_thread(self.general, "others", joined=False)
 
@@ -103,7 +105,7 @@ class World:
             "default_message_notifications": 0, "explicit_content_filter": 0, "mfa_level": 0, "premium_tier": 0,
             "nsfw_level": 0, "system_channel_flags": 0, "preferred_locale": "en-US", "afk_timeout": 300,
             "members": [self._member(self.bot) | {"user": self.bot, "roles": [self.role_id]}],
-            "channels": [c for c in places if c["type"] == TEXT],
+            "channels": [c for c in places if c["type"] in (TEXT, STAGE)],
             "threads": [c for c in places if c["type"] == PUBLIC_THREAD],
             "presences": [], "voice_states": [], "stage_instances": [], "guild_scheduled_events": [],
             "soundboard_sounds": [],

@@ -59,6 +59,13 @@ def test_a_channel_that_discord_cannot_tell_of_keeps_no_other_from_being_read(
     settled(double, "you said broken", double.world.quiet)
 
 
+def test_the_text_of_a_stage_is_read_as_well(double: DiscordDouble, start: Start, store: Store) -> None:
+    run_once(start, store)
+    double.say("missed", channel=double.world.stage)
+    start()
+    settled(double, "you said missed", double.world.stage)
+
+
 def test_a_defect_while_reading_is_not_taken_for_heard(
     double: DiscordDouble, start: Start, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -149,7 +156,11 @@ def test_it_is_noted_by_the_clock_of_discord(double: DiscordDouble, start: Start
 
 
 def test_only_the_latest_direct_messages_are_kept_in_mind(
-    double: DiscordDouble, start: Start, store: Store, monkeypatch: pytest.MonkeyPatch
+    double: DiscordDouble,
+    start: Start,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(catchup, "DIRECTS", 2)
     for number in range(1, 5):
@@ -157,6 +168,7 @@ def test_only_the_latest_direct_messages_are_kept_in_mind(
     start()
     kept = {double.world.direct("user3"), double.world.direct("user4"), catchup.HEARD}
     eventually(lambda: set(store.notes("discord").marks()) == kept)
+    eventually(lambda: "2 conversations are not kept in mind any more" in caplog.text)
 
 
 def test_who_wrote_what_the_bot_may_not_read_is_told_after_a_downtime(
