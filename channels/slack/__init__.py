@@ -11,7 +11,8 @@ sockets.py    Socket Mode; hook.py: the same by HTTP, in the web channel's proce
 catchup.py    direct messages after a downtime; attendance.py knows since when, and until when all was heard
 posting.py    one call that posts
 messages.py   one message of a reply; streams.py while it is written; answers.py to slash commands
-signs.py      signs of life
+signs.py      signs of life; eyes.py: the one of them that must be taken away again
+limits.py     how often Slack may be asked
 adapter.py    the contract of channels.base
 manifest.py   the app's manifest
 """

@@ -21,12 +21,14 @@ from channels.slack import render
 from channels.slack.answers import Answers, is_slash
 from channels.slack.attendance import Attendance
 from channels.slack.handlers import Handlers
+from channels.slack.limits import Limits
 from channels.slack.messages import Messages
 from channels.slack.parse import CHANNEL
 from channels.slack.settings import Credentials, Slack
 from channels.slack.signs import Signs
 from channels.slack.sockets import Socket
 from channels.slack.teams import Teams
+from core.errors import DeliveryRefused
 from core.events import Draft, Heard, Reply
 from core.settings import Settings
 from core.store import Store
@@ -42,11 +44,12 @@ class Intake:
 
     def __init__(self, credentials: Credentials, slack: Slack, settings: Settings, redis_url: str) -> None:
         self.store = Store(redis_url, settings, _never_woken)
-        self.teams = Teams(credentials, settings.bot.name)
+        self.limits = Limits(self.store.pace(CHANNEL))
+        self.teams = Teams(credentials, settings.bot.name, self.limits)
         self.notes = self.store.notes(CHANNEL)
         self.answers = Answers(self.notes)
         limit_s = min(settings.inbox.stale_hours, 24 * settings.inbox.seen_days) * HOUR_S
-        self._attendance = Attendance(self.notes, limit_s, by_socket=credentials.by_socket)
+        self._attendance = Attendance(self.notes, self.limits, limit_s, by_socket=credentials.by_socket)
         self.handlers = Handlers(self.teams, self.store, self.answers, self._attendance, slack)
 
     async def start(self, accept: Accept) -> None:
@@ -89,6 +92,7 @@ class SlackAdapter:
 
     async def run(self, accept: Accept) -> None:
         """Stay connected until cancelled; raises SettingsError if the tokens contradict each other."""
+        self._signs.resume()
         if not self._credentials.by_socket:
             log.info("Slack calls the web channel (at /hooks/slack); this process sends the replies")
             await self._intake.teams.sign_in()
@@ -120,11 +124,16 @@ class SlackAdapter:
 
     async def send(self, reply: Reply) -> None:
         """Send a reply; see channels.base.Adapter."""
-        await self._delivery.send(reply)
+        try:
+            await self._delivery.send(reply)
+        except DeliveryRefused:
+            await self._signs.clear(reply)  # a dead letter is an end as well
+            raise
         await self._signs.clear(reply)
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._signs.close()
         await self._intake.close()
 
 

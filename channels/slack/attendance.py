@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from channels.slack.catchup import Reading, Take
+from channels.slack.limits import Limits
 from channels.slack.teams import Team
 from core.errors import DeliveryError, StoreUnavailable
 from core.store.notes import Notes
@@ -48,8 +49,9 @@ class _State:
 class Attendance:
     """What was heard in all workspaces; nothing older than ``limit_s`` is read."""
 
-    def __init__(self, notes: Notes, limit_s: float, *, by_socket: bool) -> None:
+    def __init__(self, notes: Notes, limits: Limits, limit_s: float, *, by_socket: bool) -> None:
         self._notes = notes
+        self._limits = limits
         self.limit_s = limit_s
         self._pause_s = 0.0 if by_socket else QUIET_S
         self._states: dict[str, _State] = {}
@@ -121,14 +123,14 @@ class Attendance:
         elif state.reading:
             state.reading.again(channel)
         else:
-            state.reading = Reading(team, time.time(), state.take, channel)
+            state.reading = Reading(team, self._limits, time.time(), state.take, channel)
             self._keep(asyncio.create_task(self._finish(team, state, state.reading)))
 
     def _read(self, team: Team, state: _State) -> None:
         assert state.missed is not None
         since, state.missed = max(state.missed, time.time() - self.limit_s), None
         state.not_before = time.time() + self._pause_s
-        state.reading = Reading(team, since, state.take)
+        state.reading = Reading(team, self._limits, since, state.take)
         self._keep(asyncio.create_task(self._finish(team, state, state.reading)))
 
     async def _finish(self, team: Team, state: _State, reading: Reading) -> None:

@@ -10,16 +10,17 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from channels.slack.limits import Limits, conversations, history, replies
 from channels.slack.teams import Team
-from channels.slack.trouble import Refused, asked
+from channels.slack.trouble import Refused
 from core.errors import DeliveryLater
+from core.store import Bucket
 
 log = logging.getLogger(__name__)
 
 OVERLAP_S = 600.0  # Slack's own repeats may be under way
 PAGE = 100
-AT_ONCE = 20  # calls without a pause
-CALL_EVERY_S = 1.3  # tier 3: fifty a minute
+LEFT = 10  # calls at once that are left to conversations for which somebody waits
 
 Take = Callable[[dict[str, Any]], Awaitable[bool]]
 
@@ -30,12 +31,12 @@ class Reading:
     Of all conversations, or of one ``channel`` alone and those that ``again`` names.
     """
 
-    def __init__(self, team: Team, since: float, take: Take, channel: str | None = None) -> None:
+    def __init__(self, team: Team, limits: Limits, since: float, take: Take, channel: str | None = None) -> None:
         self._team = team
+        self._limits = limits
         self._api = team.api
         self._oldest = since - OVERLAP_S
         self._take = take
-        self._calls = 0
         self._all_known = channel is not None
         self._left: dict[str, int] = {channel: 0} if channel else {}  # channel -> how often it was named again
         self._read: set[str] = set()
@@ -87,7 +88,7 @@ class Reading:
         found: list[str] = []
         cursor: str | None = None
         while True:
-            page = await self._ask(self._api.conversations_list, types="im", limit=200, cursor=cursor)
+            page = await self._ask(conversations, self._api.conversations_list, types="im", limit=200, cursor=cursor)
             found += [channel["id"] for channel in page["channels"]]
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or None
             if cursor is None:
@@ -95,14 +96,16 @@ class Reading:
 
     async def messages(self, channel: str, *, hurried: bool) -> list[dict[str, Any]]:
         """Return what was written since then among the newest messages, and in their threads."""
-        page = await self._ask(self._api.conversations_history, channel=channel, limit=PAGE, hurried=hurried)
+        page = await self._ask(history, self._api.conversations_history, channel=channel, limit=PAGE, hurried=hurried)
         self._admit_more(page, channel)
         found: dict[str, dict[str, Any]] = {}
-        for root in page["messages"]:
+        roots = page["messages"]
+        for root in roots:
             thread = []
             if float(root.get("latest_reply") or 0) > self._oldest:
                 oldest = f"{self._oldest:.6f}"
-                replies = await self._ask(
+                page = await self._ask(
+                    replies,
                     self._api.conversations_replies,
                     channel=channel,
                     ts=root["ts"],
@@ -110,8 +113,8 @@ class Reading:
                     limit=PAGE,
                     hurried=hurried,
                 )
-                thread = replies["messages"]
-                self._admit_more(replies, channel)
+                thread = page["messages"]
+                self._admit_more(page, channel)
             found |= {one["ts"]: one for one in (root, *thread) if float(one["ts"]) > self._oldest}
         return list(found.values())
 
@@ -119,14 +122,21 @@ class Reading:
         if page.get("has_more") and all(float(one["ts"]) > self._oldest for one in page["messages"][1:]):
             log.warning("in %s/%s more was written than is read; the rest stays unheard", self._team.me.team, channel)
 
-    async def _ask(self, method: Callable[..., Awaitable[Any]], *, hurried: bool = False, **arguments: Any) -> Any:
+    async def _ask(
+        self,
+        bucket_of: Callable[[str], Bucket],
+        method: Callable[..., Awaitable[Any]],
+        /,
+        *,
+        hurried: bool = False,
+        **arguments: Any,
+    ) -> Any:
         """Ask; raises DeliveryError if it fails for another reason than too many calls."""
-        self._calls += 1
-        if self._calls > AT_ONCE and not hurried:
-            await asyncio.sleep(CALL_EVERY_S)
+        bucket = bucket_of(self._team.me.team)
         while True:
             try:
-                return await asked(method(**arguments))
+                spare = 0 if hurried else LEFT
+                return await self._limits.asked(bucket, lambda: method(**arguments), spare=spare)
             except DeliveryLater as error:
                 if not error.flood:
                     raise

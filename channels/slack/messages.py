@@ -9,10 +9,11 @@ import asyncio
 import logging
 from collections import OrderedDict
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from channels.delivery import Message, MessageGone
-from channels.slack import render
+from channels.slack import limits, render
 from channels.slack.answers import ABSENT, ANSWERED, Answers, is_slash
 from channels.slack.posting import UNSHOWABLE, posted
 from channels.slack.streams import Streams
@@ -32,10 +33,9 @@ PAGE = 200
 PAGES = 5
 STREAMED_TTL_S = 86400
 READERS = 1000
-# Slack's limits: posts a second in a channel; tiers 2, 3 and 4 a minute in a workspace. Bursts are our own choice.
+# Slack's limits: posts a second in a channel and in a workspace. Bursts are our own choice.
 POSTS_PER_S, POST_BURST = 1.0, 4.0
 TEAM_POSTS_PER_S, TEAM_POST_BURST = 5.0, 20.0
-TIER_2, TIER_3, TIER_4 = 20 / 60, 50 / 60, 100 / 60
 EDITS_PER_S = 0.8  # of one message: more often nobody can read
 ADDITIONS_PER_S = 2.0
 
@@ -69,16 +69,21 @@ class Messages:
         if editing:
             return self._budget_of_edit(message, team)
         if not message.final and self._streams.possible(message, self._readers.get(message.reply_id)):
-            return [Bucket(f"start:{team}", TIER_2, 10), channel]
-        return [channel, Bucket(f"posts:{team}", TEAM_POSTS_PER_S, TEAM_POST_BURST)]
+            return [limits.bucket("start", team, limits.TIER_2, 10), channel]
+        posts = Bucket(f"posts:{team}", TEAM_POSTS_PER_S, TEAM_POST_BURST)
+        if message.final:
+            return [channel, posts]
+        # Its final text will be an edit: no more may begin than can be ended.
+        return [channel, _updates(team), posts]
 
     def _budget_of_edit(self, message: Message, team: str) -> list[Bucket]:
         streamed = self._streams.running(message.key)
         if streamed and message.final:
-            return [Bucket(f"stop:{team}", TIER_2, 15)]
+            return [limits.bucket("stop", team, limits.TIER_2, 10)]
         if streamed:
-            return [Bucket(f"append:{team}", TIER_4, 20), Bucket(f"add:{message.reply_id}", ADDITIONS_PER_S, 1)]
-        update = Bucket(f"update:{team}", TIER_3, 10)
+            append = limits.bucket("append", team, limits.TIER_4, 20)
+            return [append, Bucket(f"add:{message.reply_id}", ADDITIONS_PER_S, 1)]
+        update = _updates(team)
         return [update] if message.final else [update, Bucket(f"edit:{message.reply_id}", EDITS_PER_S, 1)]
 
     async def post(self, message: Message) -> str:
@@ -191,9 +196,10 @@ class Messages:
                 if cursor:
                     page["cursor"] = cursor
                 if thread:
-                    answer = await asked(team.api.conversations_replies(channel=channel, ts=thread, **page))
+                    limit, read = limits.replies, partial(team.api.conversations_replies, ts=thread)
                 else:
-                    answer = await asked(team.api.conversations_history(channel=channel, **page))
+                    limit, read = limits.history, partial(team.api.conversations_history)
+                answer = await self._teams.limits.asked(limit(team.me.team), partial(read, channel=channel, **page))
                 found += answer["messages"]
                 cursor = (answer.get("response_metadata") or {}).get("next_cursor")
                 if not cursor:
@@ -216,6 +222,10 @@ class Messages:
             "blocks": render.blocks(message.shown, message.reply_id if _asks(message) else None),
             "metadata": render.metadata(message.key),
         }
+
+
+def _updates(team: str) -> Bucket:
+    return limits.bucket("update", team, limits.TIER_3, 10)
 
 
 def _asks(message: Message) -> bool:

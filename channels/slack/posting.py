@@ -15,7 +15,7 @@ async def posted(
     team: Team, channel: str, body: dict[str, Any], plain: dict[str, Any], thread: str | None = None
 ) -> Any:
     """Return what Slack says of the new message. ``plain`` is the body without blocks."""
-    where = {"channel": channel, "thread_ts": thread, "unfurl_links": False}
+    where: dict[str, Any] = {"channel": channel, "thread_ts": thread, "unfurl_links": False}
     try:
         return await asked(team.api.chat_postMessage(**where, **body))
     except Refused as error:

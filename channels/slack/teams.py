@@ -6,10 +6,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from channels.slack.limits import Limits, names
 from channels.slack.parse import Me
 from channels.slack.settings import Credentials
 from channels.slack.trouble import LockedOut, Refused, asked
@@ -38,7 +40,8 @@ class Team:
 class Teams:
     """All workspaces, by id. Tokens are asked for their workspace once; one that is refused is tried again."""
 
-    def __init__(self, credentials: Credentials, bot_name: str) -> None:
+    def __init__(self, credentials: Credentials, bot_name: str, limits: Limits) -> None:
+        self.limits = limits
         self._credentials = credentials
         self._bot_name = bot_name
         self._teams: dict[str, Team] = {}
@@ -127,18 +130,31 @@ class Teams:
         return {user: name for user, name in found.items() if name}
 
     async def _look_up(self, team: Team, user: str) -> None:
-        name: str | None = None
+        place = (team.me.team, user)
+        name, ttl_s = self._names.get(place, (None, 0.0))[0], float(NAMELESS_TTL_S)
         try:
-            answer = await asked(team.api.users_info(user=user))
-            profile = answer["user"].get("profile") or {}
-            name = profile.get("display_name") or profile.get("real_name") or answer["user"].get("name")
+            profile = await self._profile(team, user)
+            name = profile.get("display_name") or profile.get("real_name") or profile.get("name")
+            ttl_s = NAME_TTL_S if name else NAMELESS_TTL_S
+        except DeliveryLater as error:
+            ttl_s = error.retry_after_s
         except DeliveryError as error:
             log.debug("no name for %s: %s", user, error)
-        ends = time.monotonic() + (NAME_TTL_S if name else NAMELESS_TTL_S)
-        self._names[team.me.team, user] = (name, ends)
-        self._names.move_to_end((team.me.team, user))
+        self._names[place] = (name, time.monotonic() + ttl_s)
+        self._names.move_to_end(place)
         while len(self._names) > NAMES:
             self._names.popitem(last=False)
+
+    async def _profile(self, team: Team, user: str) -> dict[str, Any]:
+        """Return what a person says of themselves; a short wait for it is waited."""
+        while True:
+            try:
+                answer = await self.limits.asked(names(team.me.team), lambda: team.api.users_info(user=user))
+                return {"name": answer["user"].get("name"), **(answer["user"].get("profile") or {})}
+            except DeliveryLater as error:
+                if error.retry_after_s >= NAME_WAIT_S:
+                    raise
+                await asyncio.sleep(error.retry_after_s)
 
     async def close(self) -> None:
         """Close the connections."""

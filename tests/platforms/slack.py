@@ -1,7 +1,8 @@
 """A double of Slack: Web API, Events API and Socket Mode, and what people do in its workspaces.
 
 slack_state.py has what it knows, slack_doors.py and slack_web.py what the bot calls, slack_delivery.py how events
-reach the bot, slack_rules.py what is refused, slack_payloads.py how events look.
+reach the bot, slack_rules.py what is refused, slack_rates.py how often it may be called, slack_payloads.py how events
+look.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from tests.platforms import slack_payloads as payloads
 from tests.platforms.base import Double, Fault, Place, Post
 from tests.platforms.slack_delivery import Deliverer, Parcel
 from tests.platforms.slack_doors import APP_TOKEN, Doors
+from tests.platforms.slack_rates import Rates
 from tests.platforms.slack_rules import EVENTS
 from tests.platforms.slack_state import Clock, Conversation, Message, Workspace
 from tests.platforms.slack_web import ALIASES, WebApi
@@ -30,6 +32,7 @@ class Slack(Double):
         super().__init__()
         self.mode = mode
         self.clock = Clock()
+        self.rates = Rates(self.violations)
         self.signing_secret = SIGNING_SECRET
         self.request_url: str | None = None  # where the bot's own HTTP server takes events
         self.ack_s = 3.0

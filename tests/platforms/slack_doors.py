@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tests.platforms.base import Dropped
 from tests.platforms.slack_delivery import Deliverer
+from tests.platforms.slack_rates import Rates
 from tests.platforms.slack_rules import Refusal
 from tests.platforms.slack_state import Conversation, Workspace
 from tests.platforms.slack_web import ALIASES, WebApi
@@ -28,6 +29,7 @@ class Host(Protocol):
     refuse_with: str | None
     delivery: Deliverer
     error_page: bytes
+    rates: Rates
 
     @property
     def base(self) -> str: ...
@@ -56,12 +58,13 @@ class Doors:
         method = request.match_info["method"]
         arguments = await _arguments(request)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ") or arguments.pop("token", "")
+        self._host.rates.look(method, token, arguments)
         try:
             return await self._host.answer(
                 method,
                 arguments,
                 lambda: self._answer(method, token, arguments),
-                flood=_flood,
+                flood=lambda wait_s: _flood(self._host.rates.wait(method, token, arguments, wait_s)),
                 error=lambda: web.Response(status=500, body=self._host.error_page, content_type="text/html"),
                 refuse=lambda: web.json_response({"ok": False, "error": self._host.refuse_with or _permanent(method)}),
             )
@@ -71,6 +74,8 @@ class Doors:
             return web.Response()
 
     async def _answer(self, method: str, token: str, arguments: dict[str, Any]) -> web.StreamResponse:
+        if wait_s := self._host.rates.check(method, token):
+            return _flood(self._host.rates.wait(method, token, arguments, wait_s))
         try:
             if method == "apps.connections.open":
                 return web.json_response(self._open(token))
@@ -94,7 +99,7 @@ class Doors:
                 "response_url",
                 arguments,
                 lambda: self._answered(request.match_info["key"], arguments),
-                flood=_flood,
+                flood=lambda wait_s: _flood(math.ceil(wait_s)),
                 error=lambda: web.Response(status=500, text="error"),
                 refuse=lambda: web.Response(
                     status=400 if self._host.refuse_with else 404, text=self._host.refuse_with or "expired_url"
@@ -147,9 +152,8 @@ async def _arguments(request: web.Request) -> dict[str, Any]:
     return arguments
 
 
-def _flood(wait_s: float) -> web.Response:
-    # Slack says whole seconds.
-    headers = {"Retry-After": str(math.ceil(wait_s))}
+def _flood(wait_s: int) -> web.Response:
+    headers = {"Retry-After": str(wait_s)}
     return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
 
 

@@ -15,6 +15,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from tests.platforms import slack_rates
 from tests.platforms.slack import Slack
 from tests.waiting import until
 
@@ -191,6 +192,25 @@ async def test_http_requests_are_signed_and_repeated() -> None:
         slack.stop()
 
     assert heard == [(None, True), ("1", True)]
+
+
+async def test_who_calls_too_often_must_wait(slack: Slack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slack_rates, "ON_ITS_WAY_S", 0.0)
+    api, other = client(slack), client(slack, slack.add_workspace("T0TWO", "Two").token)
+    users = [slack.home.user("ada"), slack.workspaces["T0TWO"].user("ada")]
+    for _ in range(150):
+        await api.users_info(user=users[0])
+    await other.users_info(user=users[1])
+
+    with pytest.raises(SlackApiError) as error:
+        await api.users_info(user=users[0])
+
+    assert error.value.response.status_code == 429
+    assert 50 < int(error.value.response.headers["Retry-After"]) <= 60
+    assert not slack.violations
+    await other.users_info(user=users[1])
+    assert await refused(api.users_info(user=users[0])) == "ratelimited"
+    assert "users.info was called" in slack.violations[0]
 
 
 async def test_response_urls_serve_five_times(slack: Slack) -> None:

@@ -5,7 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from core.dialogue import Prompt
+from channels.delivery import Message
+from channels.slack import limits
+from channels.slack.messages import Messages
+from core.dialogue import Address, Prompt
+from core.store import Store
 from tests.channels.path import ChannelThread, Worker
 from tests.channels.slack.seen import called, calls, posted
 from tests.platforms.base import Place
@@ -257,3 +261,19 @@ def test_what_a_draft_showed_too_much_is_ended_before_it_is_deleted(slack: Slack
     extra = eventually(lambda: next((post for post in slack.posts if post.deleted), None))
 
     assert extra.id in [call["ts"] for call in calls(slack, "chat.stopStream")]
+
+
+def test_no_more_messages_are_begun_than_can_be_edited_into_their_replies(store: Store) -> None:
+    network = Messages(None, store.notes("slack"), None)  # type: ignore[arg-type]
+    pace = store.pace("slack")
+
+    def begin(number: int) -> bool:
+        address = Address(channel="slack", space=f"T0ONE/D{number}", direct=True)
+        draft = Message(address, f"reply{number}", 0, "text", "text", final=False, last=False, in_reply_to=("e",))
+        return not pace.take(network.budget(draft, editing=False), spare=1)
+
+    begun = sum(begin(number) for number in range(30))
+
+    update = limits.bucket("update", "T0ONE", limits.TIER_3, 10)
+    assert 0 < begun < update.burst
+    assert not pace.take([update]), "the edit that ends one of them has its place"
