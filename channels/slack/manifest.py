@@ -35,6 +35,9 @@ EVENTS = (
     "reaction_added",
     "reaction_removed",
 )
+# What one says to the bot with the command, Slack shows to all: who types it must know that before.
+SUMMARY = "Commands are answered to you alone; other words are said to me in front of everybody"
+PUBLIC = ", or words for all to see"
 LONGEST_NAME = 35
 LONGEST_HINT = 100
 
@@ -65,7 +68,7 @@ def manifest(bot_name: str, public_url: str | None = None) -> str:
             "slash_commands": [
                 {
                     "command": COMMAND,
-                    "description": _summary(),
+                    "description": SUMMARY,
                     "usage_hint": _hint(),
                     "should_escape": True,
                     **called,
@@ -84,9 +87,6 @@ def manifest(bot_name: str, public_url: str | None = None) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
-def _summary() -> str:
-    return f"{commands.TABLE['help'].summary.capitalize()}: {', '.join(commands.TABLE)}"[:LONGEST_HINT]
-
-
 def _hint() -> str:
-    return f"[{' | '.join(commands.TABLE)}]"[:LONGEST_HINT]
+    """Return what Slack shows behind the command. That the words are public stands at its end, whatever is cut."""
+    return f"[{' | '.join(commands.TABLE)}]"[: LONGEST_HINT - len(PUBLIC)] + PUBLIC

@@ -73,6 +73,9 @@ def test_it_is_what_slack_takes() -> None:
     assert command["command"] == "/rapport"
     assert command["should_escape"] is True
     assert "export" in command["usage_hint"]
+    assert command["usage_hint"].endswith("for all to see")
+    assert "in front of everybody" in command["description"]
+    assert max(len(command["usage_hint"]), len(command["description"])) <= 100
     assert set(content["settings"]["event_subscriptions"]["bot_events"]) <= {name for name, _ in TOLD.values()}
     assert len(json.loads(manifest("N" * 60))["display_information"]["name"]) == 35
 
