@@ -80,7 +80,7 @@ def test_a_command_does_not_go_before_what_was_typed_before_it(
 
 
 def test_many_places_that_are_read_hold_up_nobody_else(
-    double: DiscordDouble, start: Start, store: Store, monkeypatch: pytest.MonkeyPatch
+    double: DiscordDouble, start: Start, store: Store, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(order, "CATCH_UP_S", 60)
     run_once(start, store)
@@ -93,9 +93,10 @@ def test_many_places_that_are_read_hold_up_nobody_else(
         return [call.status for call in double.calls if call.method == "history"]
 
     eventually(lambda: len(reading()) == 4)
-    double.say("hello", user="fresh")
     fresh = double.world.direct("fresh")
-    eventually(lambda: any(place == fresh for place, _ in double.signs))
+    with worker.busy():
+        double.say("hello", user="fresh")
+        eventually(lambda: any(place == fresh for place, _ in double.signs))
     assert reading() == [None] * 4, "none is answered yet"
     double.hurry()
     settled(double, "you said hello", fresh)
