@@ -141,6 +141,25 @@ def test_what_cannot_be_read_does_not_keep_what_is_said_now(slack: Slack, connec
     posted(slack, "you said hello")
 
 
+def test_a_conversation_that_cannot_be_read_keeps_no_other_from_being_read(
+    slack: Slack, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = connect()
+    for user in ("ada", "bob"):
+        slack.say("before", user=user)
+    eventually(lambda: len(slack.posts) == 2)
+    first.stop()
+    slack.listening = False
+    for user in ("ada", "bob"):
+        slack.say(f"{user} was here", user=user)
+    slack.listening = True
+    slack.fault("conversations.history", "refuse")
+    connect()
+    eventually(lambda: "what was said stays unheard" in caplog.text)
+
+    posted(slack, "you said bob was here")
+
+
 def test_what_was_refused_is_not_answered_after_all(
     slack: Slack, connect: Connect, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
