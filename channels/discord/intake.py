@@ -35,7 +35,7 @@ WAITING = 1000  # messages that wait while Redis is away
 AGAIN_S = 0.5
 LONGEST_AGAIN_S = 60.0
 HEARD_S = 2.0  # between two marks of what was heard
-COMMAND_S = 1.0  # so long a message waits for what its author did before: all others wait with it
+COMMAND_S = 1.0  # so long a message waits for a command of its author
 ERASING = "forget"  # the command that must not go before what was missed
 HIDDEN_S = 3600.0  # between two hints to a person that their text was kept back
 HIDDEN_THREAD_S = 30 * 86400.0  # the same, to all in a thread of the bot's own
@@ -86,7 +86,7 @@ class Intake:
         self._sessions = Sessions(store.notes(CHANNEL))
         self._replaying = False
         self._waiting: asyncio.Queue[_Heard] = asyncio.Queue(WAITING)
-        self._storing = False
+        self._storing = 0
         self._gap = False
         self._reading = 0  # catch-ups under way
         self._turns = Turns()
@@ -99,9 +99,11 @@ class Intake:
         try:
             while True:
                 heard = await self._waiting.get()
-                self._storing = True
-                await self._take_in(heard)
-                self._storing = False
+                self._storing += 1
+                if heard.turn.waits and self._storing < WAITING:
+                    self._begin(self._take_in(heard))  # nobody else has to wait for a command of its author
+                else:
+                    await self._take_in(heard)
         finally:
             for task in [marking, *self._tasks]:
                 task.cancel()
@@ -224,6 +226,7 @@ class Intake:
                 await self._store(heard.event)
         finally:
             heard.turn.end()
+            self._storing -= 1
 
     async def _store(self, event: MessageEvent) -> None:
         """Bring one message into the store, however long Redis is away."""

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from channels.discord import order
+from channels.discord import intake, interactions, order
 from channels.discord.order import Holds, Turns
 from core.store import Store, keys
 from tests.channels.discord.conftest import Start, settled
@@ -16,8 +16,8 @@ from tests.platforms.discord import DiscordDouble
 from tests.waiting import eventually
 
 
-def inbox(double: DiscordDouble, store: Store) -> list[str]:
-    raws = store.redis.lrange(keys.inbox(f"discord:-:{double.world.user('ada')['id']}"), 0, -1)
+def inbox(double: DiscordDouble, store: Store, user: str = "ada") -> list[str]:
+    raws = store.redis.lrange(keys.inbox(f"discord:-:{double.world.user(user)['id']}"), 0, -1)
     return [json.loads(raw)["text"] for raw in raws]
 
 
@@ -77,6 +77,26 @@ def test_a_command_does_not_go_before_what_was_typed_before_it(
         eventually(lambda: inbox(double, store) == ["old", "secret", "/forget"])
         double.say("bye", place="group")
         eventually(lambda: inbox(double, store)[3:] == ["bye"])
+
+
+@pytest.mark.usefixtures("channel")
+def test_what_is_typed_after_a_command_comes_after_it_and_holds_up_nobody_else(
+    double: DiscordDouble, store: Store, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "COMMAND_S", 60)
+    double.say("bye", user="bob")
+    settled(double, "you said bye", user="bob")
+    double.fault("callback", "slow", wait_s=2.5)
+    monkeypatch.setattr(interactions, "LATE_S", -60)  # so it is acknowledged first
+    with worker.busy():
+        double.command("chat", place="group", message="one")
+        double.say("two", place="group")
+        double.say("three", place="group")
+        double.say("hello", user="bob")
+        eventually(lambda: inbox(double, store, "bob") == ["hello"])
+        assert not inbox(double, store), "its acknowledgement is on its way"
+        double.hurry()
+        eventually(lambda: inbox(double, store) == ["one", "two", "three"])
 
 
 def test_many_places_that_are_read_hold_up_nobody_else(
