@@ -1,9 +1,16 @@
 """Direct messages of a time in which nobody listened: answered once, in order, whatever else goes wrong meanwhile."""
 
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from channels.slack import attendance, catchup, sockets, teams
-from core.store import Store
+from channels.slack.limits import Limits
+from channels.slack.parse import Me
+from channels.slack.teams import Team
+from core.store import Bucket, Store
 from tests.channels.path import ChannelThread, Worker, let_in, surroundings
 from tests.channels.slack.conftest import Connect
 from tests.channels.slack.seen import called, calls, posted
@@ -216,3 +223,31 @@ def test_a_workspace_that_locks_the_bot_out_keeps_no_other_from_being_read(
             posted(two, "you said away T0ONE")
         finally:
             second.stop()
+
+
+async def test_what_is_not_taken_while_its_conversation_is_being_read_is_read_after_that() -> None:
+    said = [{"ts": "1001.0"}]
+    heard: list[str] = []
+
+    async def history(**_: Any) -> dict[str, Any]:
+        page = list(said)
+        if len(said) == 1:  # somebody goes on writing, and cannot be taken in time: Slack tries for some minutes only
+            said.append({"ts": "1002.0"})
+            reading.again("D1")
+        return {"messages": page}
+
+    async def at_once(_: Bucket, call: Callable[[], Awaitable[Any]], **__: Any) -> Any:
+        return await call()
+
+    async def take(body: dict[str, Any]) -> bool:
+        heard.append(body["event"]["ts"])
+        return True
+
+    team = cast(
+        Team, SimpleNamespace(me=Me("T1", "U1", "B1", "Rapport"), api=SimpleNamespace(conversations_history=history))
+    )
+    reading = catchup.Reading(team, cast(Limits, SimpleNamespace(asked=at_once)), 1000.0, take, "D1")
+    await reading.all()
+
+    assert heard == ["1001.0", "1001.0", "1002.0"]
+    assert not reading.lacks("D1")
