@@ -51,8 +51,8 @@ class BenchAdapter:
     async def working(self, heard: Heard) -> None:
         pass
 
-    async def draft(self, draft: Draft) -> None:
-        pass
+    async def draft(self, draft: Draft) -> bool:
+        return False
 
     async def close(self) -> None:
         pass

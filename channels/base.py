@@ -53,8 +53,8 @@ class Adapter(Protocol):
         ``LONG_LINE``. Errors do no harm.
         """
 
-    async def draft(self, draft: Draft) -> None:
-        """Show partial text, if the network can. Errors do no harm: the reply follows.
+    async def draft(self, draft: Draft) -> bool:
+        """Show partial text, if the network can now, and tell whether it stands there. Errors do no harm.
 
         Never called while another draft of the same reply is being shown; other replies are not held up by it.
         """

@@ -128,16 +128,20 @@ class Delivery:
             await self._bring(message, known)
         await self._take_back(messages[-1], known)
 
-    async def draft(self, draft: Draft) -> None:
-        """Show the text so far if the budget allows it now; a final message always goes before."""
+    async def draft(self, draft: Draft) -> bool:
+        """Show the text so far if the budget allows it now, and tell whether it stands there.
+
+        A final message always goes before.
+        """
         loop = asyncio.get_running_loop()
         if not draft.text.strip() or loop.time() < self._not_before.get(draft.reply_id, 0):
-            return
+            return False
         try:
             messages = await asyncio.to_thread(self._messages, draft, final=False, rateable=False)
             known = await self._load(draft.reply_id)
             for message in messages:
                 await self._bring(message, known)
+            return bool(messages)
         except DeliveryLater as error:
             _remember(self._not_before, draft.reply_id, loop.time() + error.retry_after_s)
         except TimeoutError:
@@ -145,6 +149,7 @@ class Delivery:
         except (DeliveryUnsure, DeliveryRefused):
             _remember(self._not_before, draft.reply_id, float("inf"))  # the reply itself settles it
             raise
+        return False
 
     def _messages(self, said: Reply | Draft, *, final: bool, rateable: bool) -> list[Message]:
         try:

@@ -119,10 +119,7 @@ class Live:
         while len(self._answered) > REMEMBERED:
             self._answered.popitem(last=False)
         self._newest.pop(reply.id, None)
-        # The sign may be about what was said after that, or this may be another attempt at an old reply.
-        sign = self._signs.get((reply.address, reply.person))
-        if sign and sign.event_id in reply.in_reply_to:
-            self._end_sign(reply.address, reply.person)
+        self._end_sign(reply)
         if task := self._drafting.get(reply.id):
             # Not cancelled: whether a call that broke off was obeyed is hard to know.
             await asyncio.wait({task}, timeout=DRAFT_ENDS_S)
@@ -136,9 +133,7 @@ class Live:
             if sign := self._signs.get((news.address, news.person)):
                 sign.event_id = news.event_id
         elif news.reply_id not in self._answered:
-            if news.text:
-                self._end_sign(news.address, news.person)
-            elif news.person:
+            if news.person and not news.text:
                 self._begin_sign(Heard(event_id=news.in_reply_to[-1], address=news.address, person=news.person))
             self._newest[news.reply_id] = news
             if news.reply_id not in self._drafting:
@@ -158,7 +153,8 @@ class Live:
 
     async def _show_one(self, draft: Draft) -> None:
         try:
-            await self._adapter.draft(draft)
+            if await self._adapter.draft(draft) and draft.text:
+                self._end_sign(draft)
         except (DeliveryError, LeaseLost, StoreUnavailable) as error:
             log.info("a draft was not shown: %s", error)
         except Exception:
@@ -184,9 +180,12 @@ class Live:
             with logs.about(heard.event_id):  # the task inherits it
                 self._signs[who] = _Sign(heard.event_id, asyncio.create_task(self._keep_signing(heard)))
 
-    def _end_sign(self, address: Address, person: str) -> None:
-        if sign := self._signs.pop((address, person), None):
+    def _end_sign(self, seen: Draft | Reply) -> None:
+        """End the sign that this makes needless; one of what was said after that goes on."""
+        who = (seen.address, seen.person)
+        if (sign := self._signs.get(who)) and sign.event_id in seen.in_reply_to:
             sign.task.cancel()
+            del self._signs[who]
 
     async def _keep_signing(self, heard: Heard) -> None:
         until = asyncio.get_running_loop().time() + LONGEST_SIGN_S

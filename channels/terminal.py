@@ -95,14 +95,15 @@ class TerminalAdapter:
     async def working(self, heard: Heard) -> None:
         """Never called."""
 
-    async def draft(self, draft: Draft) -> None:
+    async def draft(self, draft: Draft) -> bool:
         """Print what is new of a text that is being written."""
         if not self._typing or self._waiting_for not in draft.in_reply_to:
-            return
+            return False
         self._show_mood(draft)
         if draft.text.startswith(self._shown):
             self._out.print(draft.text[len(self._shown) :], end="", markup=False)
             self._shown = draft.text
+        return True
 
     async def close(self) -> None:
         """Leave the cursor on a line of its own."""

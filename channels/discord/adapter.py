@@ -79,8 +79,8 @@ class DiscordAdapter:
         if not is_command(heard.event_id):
             await self._messages.typing(heard)
 
-    async def draft(self, draft: Draft) -> None:
-        await self._delivery.draft(draft)
+    async def draft(self, draft: Draft) -> bool:
+        return await self._delivery.draft(draft)
 
     async def send(self, reply: Reply) -> None:
         await self._connection.logged_in(LOGIN_S)

@@ -115,12 +115,12 @@ class SlackAdapter:
         """Show that the bot is at it."""
         await self._signs.show(heard)
 
-    async def draft(self, draft: Draft) -> None:
+    async def draft(self, draft: Draft) -> bool:
         """Show partial text, but of no answer to a slash command: that one stands where it cannot be changed."""
         if any(map(is_slash, draft.in_reply_to)):
-            return
+            return False
         self._messages.read_by(draft.reply_id, draft.person)
-        await self._delivery.draft(draft)
+        return await self._delivery.draft(draft)
 
     async def send(self, reply: Reply) -> None:
         """Send a reply; see channels.base.Adapter."""

@@ -74,9 +74,9 @@ class TelegramAdapter:
                     await asyncio.to_thread(self._pace.hold, limits(heard.address)[0], error.retry_after_s)
             raise
 
-    async def draft(self, draft: Draft) -> None:
+    async def draft(self, draft: Draft) -> bool:
         """Show the text so far."""
-        await self._delivery.draft(draft)
+        return await self._delivery.draft(draft)
 
     async def send(self, reply: Reply) -> None:
         """Bring the reply to its chat."""

@@ -101,9 +101,10 @@ class WebAdapter:
         """Tell who waits which number they are while the line is long; 0 once it is not."""
         self._room.tell_place(heard.event_id, heard.place if heard.place > LONG_LINE else 0)
 
-    async def draft(self, draft: Draft) -> None:
+    async def draft(self, draft: Draft) -> bool:
         """Give partial text to who waits for the reply."""
         self._room.show(draft)
+        return True
 
     async def close(self) -> None:
         """Close the hooks and the connections to the store."""

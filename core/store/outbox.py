@@ -207,7 +207,7 @@ class Outbox:
     @contextmanager
     def news(self) -> "Iterator[NewsFeed]":
         """Listen for partial text and for events that were stored."""
-        pubsub = cast(Any, self._redis).pubsub(ignore_subscribe_messages=True)
+        pubsub = cast(Any, self._redis).pubsub()
         try:
             with translated():
                 pubsub.subscribe(keys.drafts(self._name), keys.heard(self._name))
@@ -229,7 +229,8 @@ class NewsFeed:
     def next(self, timeout_s: float) -> Draft | Heard | None:
         """Return what happened next, or None if nothing did in time.
 
-        Raises StoreUnavailable if Redis is away, be it that it does not answer: a subscription has to be opened anew.
+        Raises StoreUnavailable if Redis is away or was away, be it that it did not answer: a subscription has to be
+        opened anew, and what happened meanwhile was missed.
         """
         with translated():
             message = self._pubsub.get_message(timeout=timeout_s)
@@ -241,6 +242,8 @@ class NewsFeed:
             raise StoreUnavailable(f"Redis: a subscription has been silent for {SILENT_S:.0f} s")
         if not message:
             return None
+        if message["type"] != "message":  # redis-py has connected again, without a word
+            raise StoreUnavailable("Redis: a subscription was broken off")
         kind = Heard if message["channel"] == self._heard else Draft
         return kind.model_validate_json(message["data"])
 

@@ -25,6 +25,7 @@ class SlowAdapter(ListAdapter):
 
     sign_s = 0.02
     flood_s = 0.05
+    shows = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,11 +38,12 @@ class SlowAdapter(ListAdapter):
         if heard.event_id == "trouble":
             raise DeliveryLater("flood", self.flood_s)
 
-    async def draft(self, draft: Draft) -> None:
+    async def draft(self, draft: Draft) -> bool:
         self.drafting.set()
         if draft.address == ADA:
             await self.draft_gate.wait()
         self.drafted.append(draft.text)
+        return self.shows
 
 
 @pytest.fixture
@@ -116,10 +118,24 @@ async def test_text_ends_the_sign(store: Store) -> None:
     async with running(store, adapter):
         store.inbox.accept(event("e1"))
         await until(lambda: adapter.signs == ["e1"])
+        adapter.draft_gate.set()
         draft(store, "Dear")
-        await adapter.drafting.wait()
+        await until(lambda: adapter.drafted == ["Dear"])
         draft(store, "", "2")
         await until(lambda: len(adapter.signs) == 2)  # and that a next one is being worked on begins it again
+
+
+async def test_text_that_the_network_does_not_show_ends_no_sign(store: Store) -> None:
+    adapter = SlowAdapter()
+    adapter.shows = False
+    adapter.draft_gate.set()
+    async with running(store, adapter):
+        store.inbox.accept(event("e1"))
+        await until(lambda: adapter.signs)
+        draft(store, "Dear")
+        await until(lambda: adapter.drafted)
+        before = len(adapter.signs)
+        await until(lambda: len(adapter.signs) > before + 3)
 
 
 async def test_a_slow_draft_holds_up_nobody_else_and_skips_to_the_newest(store: Store) -> None:

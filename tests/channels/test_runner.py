@@ -59,8 +59,9 @@ class ListAdapter:
     async def working(self, heard: Heard) -> None:
         pass
 
-    async def draft(self, draft: Draft) -> None:
+    async def draft(self, draft: Draft) -> bool:
         self.drafted.append(draft.text)
+        return True
 
     async def close(self) -> None:
         self.closed = True
