@@ -53,7 +53,8 @@ def test_a_word_that_could_not_be_said_is_said_with_the_next_delivery(
     message = double.say("", place="group")
     note = f"told:discord:{double.world.general}:{message}"
     eventually(lambda: any(call.status == 500 for call in double.calls))
-    eventually(lambda: store.notes("discord").get(note) is None)
+    # It may be found among what was missed before the session as well, and said then.
+    eventually(lambda: store.notes("discord").get(note) is None or double.posts)
     double.redeliver(message)
     settled(double, "The message is empty. Write something first.", double.world.general)
 
