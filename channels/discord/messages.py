@@ -36,7 +36,7 @@ POSTS_PER_S, POSTS_BURST = 1.0, 5.0
 EDITS_PER_S, EDITS_BURST = 0.9, 3.0
 DRAFT_EDIT_S = 1.2
 # Of the 50 calls that Discord takes in any second in all, signs of life (adapter.py) may be 15.
-ALL = Bucket("all", 33.0, 2.0)
+ALL = Bucket("all", 29.0, 6.0)
 # Discord remembers nonces for "the past few minutes".
 NONCE_KNOWN = timedelta(minutes=2)
 CLOCKS_DIFFER = timedelta(seconds=30)
