@@ -98,7 +98,7 @@ def test_the_api_answers_and_survives_the_death_of_its_worker(up: Up) -> None:
                 events.append((name, json.loads(line.removeprefix("data:"))))
     assert [name for name, _ in events].count("reply") == 1
     assert [turn.role for turn in up.history("bob")] == ["user", "assistant"]
-    eventually(lambda: len(up.workers()) == 1 and up.workers()[0]["pid"] != worker["pid"])
+    eventually(lambda: len(up.workers()) == 1 and up.workers()[0]["pid"] != worker["pid"], timeout_s=60)
 
 
 def test_ending_it_ends_everything(up: Up) -> None:

@@ -52,7 +52,7 @@ def test_only_what_was_missing_of_a_replayed_reply_is_sent(double: Double, worke
     store.letters.replay(letter)
     eventually(lambda: "The end." in texts(double)[-1])
     assert texts(double)[: len(before)] == before
-    assert "".join("".join(texts(double)).split()).count("dullboy") == 80 * copies
+    assert "".join("".join(texts(double)).split()).count("dullboy") == 120 * copies
 
 
 def test_a_message_that_failed_for_good_is_answered_after_all(double: Double, worker: Worker, store: Store) -> None:
