@@ -113,6 +113,7 @@ def test_a_missing_fallback_of_a_section_is_named_as_it_stands_there(read: ReadT
 def test_a_worker_has_the_settings_of_its_model_and_takes_from_its_queue(
     read: ReadTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert app.conf.task_default_queue == "celery", "a channel takes from none"
     monkeypatch.setenv("RAPPORT_WORKER__SERVES", "large")
     forget_settings()
     served = settings.load().generation
@@ -120,7 +121,6 @@ def test_a_worker_has_the_settings_of_its_model_and_takes_from_its_queue(
     code = "from workers.app import app; print(app.conf.task_default_queue, *app.amqp.queues)"
     asked = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert asked.stdout.split() == ["celery.large", "celery.large"]
-    assert app.conf.task_default_queue == "celery", "a channel takes from none"
 
 
 def test_lost_wake_ups_are_sent_again_each_into_its_queue(read: ReadTable) -> None:
