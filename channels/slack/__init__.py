@@ -6,6 +6,7 @@ render.py     Markdown -> what Slack takes, notifying nobody (pure)
 teams.py      the workspaces: who the bot is there, the Web API, names
 trouble.py    what Slack answers when something is wrong
 handlers.py   what comes in: stored first, acknowledged then
+kept.py       messages of channels that wait for Redis
 ratings.py    thumbs and feedback buttons
 sockets.py    Socket Mode; hook.py: the same by HTTP, in the web channel's process
 catchup.py    direct messages after a downtime; attendance.py knows since when, and until when all was heard

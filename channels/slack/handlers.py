@@ -21,6 +21,7 @@ from channels.slack import render
 from channels.slack.answers import Answers
 from channels.slack.attendance import Attendance, Behind
 from channels.slack.catchup import OVERLAP_S
+from channels.slack.kept import Kept
 from channels.slack.parse import CHANNEL, WHAT_CAN_YOU_DO, parse, parse_slash, people_in, thread_in_doubt
 from channels.slack.ratings import Ratings
 from channels.slack.settings import Slack
@@ -67,6 +68,7 @@ class Handlers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._strangers: dict[str, float] = {}
         self._twins: dict[str, asyncio.Event] = {}
+        self._kept: Kept | None = None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def app(self, accept: Accept, signing_secret: str) -> AsyncApp:
@@ -135,13 +137,25 @@ class Handlers:
         await self._attendance.sign(team)
         direct = said.get("channel") if said.get("channel_type") == "im" else None
         if not isinstance(direct, str):
-            await self._take_both(body, accept)
+            await self._take_or_keep(body, accept)
             return
         try:
             await self._attendance.first(team, direct)
             await self.take(body, accept)
         except (StoreUnavailable, Behind):
             self._attendance.refused(team, direct)
+            raise
+
+    async def _take_or_keep(self, body: Mapping[str, Any], accept: Accept) -> None:
+        """Take a message of a shared place, or keep it while Redis is away; Slack is not told that it arrived then."""
+        self._kept = self._kept or Kept(lambda kept: self._take_both(kept, accept))
+        if self._kept.holds(body):
+            self._kept.keep(body)
+            raise StoreUnavailable("what was said there before waits for Redis")
+        try:
+            await self._take_both(body, accept)
+        except StoreUnavailable:
+            self._kept.keep(body)
             raise
 
     async def _take_both(self, body: Mapping[str, Any], accept: Accept) -> None:
@@ -313,6 +327,8 @@ class Handlers:
             await asyncio.wait(self._tasks, timeout=1)
         for task in self._tasks:
             task.cancel()
+        if self._kept:
+            await self._kept.close()
 
 
 def _thread(space: str, thread: str) -> str:

@@ -86,6 +86,25 @@ def test_direct_messages_that_slack_gave_up_on_are_answered_in_their_order(
     assert [told.count(one) for one in ("before", "my cat died", "wrong window", "hello")] == [1, 1, 1, 1]
 
 
+@pytest.mark.usefixtures("running")
+def test_mentions_and_threads_that_slack_gave_up_on_are_answered_in_their_order(
+    slack: Slack, redis_server: RedisServer, redis_url: str
+) -> None:
+    slack.say("before", place="thread")
+    eventually(lambda: [post for post in slack.posts if post.text == "you said before"])
+    with redis_away(redis_server, redis_url):
+        slack.say("my cat died", place="thread")
+        slack.say("hello", place="group", user="bob")
+        eventually(lambda: len(slack.given_up) >= 2)
+        slack.say("sorry, wrong window", place="thread")
+    eventually(lambda: any("wrong window" in post.text for post in slack.posts))
+    eventually(lambda: any("hello" in post.text for post in slack.posts))
+
+    told = "\n".join(post.text for post in slack.posts)
+    assert told.index("my cat died") < told.index("wrong window")
+    assert [told.count(one) for one in ("before", "my cat died", "wrong window", "hello")] == [1, 1, 1, 1]
+
+
 def test_what_was_not_stored_is_read_by_who_starts_after_an_end_in_between(
     slack: Slack, redis_server: RedisServer, redis_url: str, running: list[ChannelThread], worker: Worker, store: Store
 ) -> None:
