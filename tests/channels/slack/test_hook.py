@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +14,7 @@ from core.errors import SettingsError
 from core.store import Store
 from tests.channels.path import ChannelThread, Worker, let_in, surroundings
 from tests.channels.slack.seen import called, calls, posted
+from tests.channels.web.stack import free_port
 from tests.conftest import forget_settings
 from tests.platforms import slack_payloads
 from tests.platforms.slack import Slack
@@ -26,9 +26,7 @@ from tests.waiting import eventually
 def slack(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slack]:
     double = Slack("http")
     double.retry_after_s = (0.0, 0.2, 0.5)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("RAPPORT_WEB__PORT", str(port))
     double.request_url = f"http://127.0.0.1:{port}/hooks/slack"
     with surroundings(double, monkeypatch):

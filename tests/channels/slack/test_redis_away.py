@@ -1,7 +1,6 @@
 """Redis is away for longer than Slack repeats its events: what was said directly is answered once Redis is back."""
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from core.store import Store
 from core.store.connection import connect as open_redis
 from tests.channels.path import ChannelThread, Worker, let_in, surroundings
 from tests.channels.slack.seen import posted
+from tests.channels.web.stack import free_port
 from tests.conftest import RedisServer
 from tests.platforms.slack import Slack
 from tests.waiting import eventually
@@ -47,9 +47,7 @@ def slack(request: pytest.FixtureRequest, redis_url: str, monkeypatch: pytest.Mo
     double = Slack(request.param)
     double.retry_after_s = (0.0, 0.1, 0.1)
     if request.param == "http":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         monkeypatch.setenv("RAPPORT_WEB__PORT", str(port))
         double.request_url = f"http://127.0.0.1:{port}/hooks/slack"
     with surroundings(double, monkeypatch):
